@@ -1,0 +1,80 @@
+package capf
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+)
+
+// AuthenticationString is an authentication string (B3): 4 to 10 digits as text, so that leading zeros stay. It is a
+// secret: printing or logging it shows only that there is one. Reveal gives the digits to those who must
+// have them (the report, the comparison).
+type AuthenticationString struct{ digits string }
+
+const (
+	minAuthString       = 4
+	maxAuthString       = 10
+	generatedAuthString = 8
+	// ShortAuthString is the length under which a typed string brings a warning: ten tries per ten
+	// minutes over ten days exhaust four digits.
+	ShortAuthString = 6
+)
+
+// ParseAuthenticationString takes an authentication string of 4 to 10 digits. The error never repeats what was given.
+func ParseAuthenticationString(text string) (AuthenticationString, error) {
+	if len(text) < minAuthString || len(text) > maxAuthString || !allDigits(text) {
+		return AuthenticationString{}, &Error{Code: CodeInvalid, Message: "authentication string",
+			Hint: fmt.Sprintf("use %d to %d digits, or `generate`", minAuthString, maxAuthString)}
+	}
+	return AuthenticationString{text}, nil
+}
+
+func allDigits(text string) bool {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// GenerateAuthenticationString makes a string of 8 digits from random, the first not 0 (people drop leading zeros).
+func GenerateAuthenticationString(random io.Reader) (AuthenticationString, error) {
+	const lowest = 10_000_000 // the smallest number of generatedAuthString digits
+	n, err := rand.Int(random, big.NewInt(9*lowest))
+	if err != nil {
+		return AuthenticationString{}, fmt.Errorf("generate an authentication string: %w", err)
+	}
+	return AuthenticationString{fmt.Sprintf("%0*d", generatedAuthString, n.Int64()+lowest)}, nil
+}
+
+// IsZero reports whether there is no string.
+func (d AuthenticationString) IsZero() bool { return d.digits == "" }
+
+// Reveal gives the digits themselves.
+func (d AuthenticationString) Reveal() string { return d.digits }
+
+// Equal compares with what a phone sent, in a time that tells nothing about the digits.
+func (d AuthenticationString) Equal(sent []byte) bool {
+	return !d.IsZero() && subtle.ConstantTimeCompare([]byte(d.digits), sent) == 1
+}
+
+// String shows that there is a string, never which.
+func (d AuthenticationString) String() string {
+	if d.IsZero() {
+		return ""
+	}
+	return "(secret)"
+}
+
+// GoString is String, for %#v.
+func (d AuthenticationString) GoString() string { return d.String() }
+
+// LogValue is String, for slog.
+func (d AuthenticationString) LogValue() slog.Value { return slog.StringValue(d.String()) }
+
+// MarshalText is String: an encoder that was handed a phone by mistake learns nothing.
+func (d AuthenticationString) MarshalText() ([]byte, error) { return []byte(d.String()), nil }

@@ -1,0 +1,86 @@
+package capf
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Node is a server of the cluster.
+type Node struct {
+	Name            string
+	Role            NodeRole
+	Address         netip.Addr
+	DNSName         string // as phones use it; empty: the address
+	Publisher       bool
+	Certificate     []byte // DER; empty: it can receive files, but not stand in a list
+	Target          string // where its files go: file:///dir
+	CertificatesDir string // below the target
+	TFTPDir         string // below the target
+	AddedAt         time.Time
+}
+
+const maxNodeName = 253 // of a DNS name
+
+// Validate checks what a person typed, save the target, which the distribution knows.
+func (n Node) Validate() error {
+	for _, name := range []string{n.Name, n.DNSName} {
+		if len(name) > maxNodeName || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' || r == '\\' }) {
+			return &Error{Code: CodeInvalid, Message: fmt.Sprintf("node name %q", clip(name)),
+				Hint: "use a host name or address without spaces, slashes or control characters"}
+		}
+	}
+	if n.Name == "" {
+		return &Error{Code: CodeInvalid, Message: "node without a name", Hint: "give its host name"}
+	}
+	if !n.Address.Is4() {
+		return &Error{Code: CodeInvalid, Message: fmt.Sprintf("node %s: address %q", n.Name, n.Address),
+			Hint: "give an IPv4 address: the trust list has room for no other"}
+	}
+	return nil
+}
+
+// HostName is the name that phones use for the node.
+func (n Node) HostName() string {
+	if n.DNSName != "" {
+		return n.DNSName
+	}
+	return n.Name
+}
+
+// Token is an administrator's security token (SAST). The store keeps where its key is, never the key.
+type Token struct {
+	Name        string
+	Location    string // path of the PEM file
+	Certificate []byte // DER
+	AddedAt     time.Time
+}
+
+// CTLVersion is a certificate trust list that was built here or imported from the field.
+type CTLVersion struct {
+	Version  int64
+	Origin   string // built or imported
+	Mode     ClusterMode
+	Digest   string // sha1 or sha512, as in the file
+	Signer   string // name of the token, or the signer's subject for an imported one
+	SignedAt time.Time
+	AddedAt  time.Time
+	SHA256   string // of File, hex
+	File     []byte
+}
+
+// The origins of a CTL version.
+const (
+	CTLBuilt    = "built"
+	CTLImported = "imported"
+)
+
+// Delivery is the last outcome of distributing to one node.
+type Delivery struct {
+	Node    string
+	Version int64 // of the CTL
+	Outcome string
+	Detail  string
+	At      time.Time
+}

@@ -1,0 +1,115 @@
+package capf
+
+import "time"
+
+// MigrationRun is one run of the migration, or the run that a plan would be.
+type MigrationRun struct {
+	ID        int64
+	Key       string // digest of sources, dialect and decisions: the same key changes nothing twice
+	Dialect   string // name of a dialect that was given; empty: found
+	Prefer    string // the choice for conflicts; empty for none
+	StartedAt time.Time
+	AppliedAt time.Time // zero while its rows are staged
+	By        string
+	Sources   []MigrationSource
+	Counts    MigrationCounts
+}
+
+// MigrationSource is one machine that a run read.
+type MigrationSource struct {
+	Machine string
+	Path    string
+	Digest  string // of all its files
+	Dialect string // by which its phone records were read
+}
+
+// MigrationCounts says what a run did, by records of phones.
+type MigrationCounts struct {
+	Records   int `json:"records"`   // phone records read
+	New       int `json:"new"`       // phones added
+	Updated   int `json:"updated"`   // phones changed
+	Unchanged int `json:"unchanged"` // phones that were as the sources say, or newer here
+	History   int `json:"history"`   // older records of a phone, kept beside
+	KeptAside int `json:"kept-aside"`
+	Conflicts int `json:"conflicts"`
+	Anchors   int `json:"anchors"` // trust anchors added
+	Stored    int `json:"stored"`  // certificates stored, not trusted
+	LSCs      int `json:"lscs"`    // LSCs of phones, found beside
+	Pending   int `json:"pending"` // operations that go on
+}
+
+// ImportRecord is one record of a phone in the files of an older CAPF, with what the run makes of it.
+type ImportRecord struct {
+	Device  string
+	Machine string
+	File    string
+	Line    int
+	Digest  string // of the record's own bytes, hex SHA-256
+	Raw     []byte // those bytes
+	Time    string // of its status, as the file says it; local unless it carries a zone
+	Verdict Verdict
+
+	// Phone is the phone as it will be, for the verdicts new and updated; nil otherwise.
+	Phone *Phone
+}
+
+// Verdict is what a run makes of a record.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictNew       Verdict = "new"
+	VerdictUpdated   Verdict = "updated"
+	VerdictUnchanged Verdict = "unchanged"
+	VerdictHistory   Verdict = "history"
+)
+
+// Provenance tells where the store's version of a phone comes from.
+type Provenance struct {
+	// Imported is the record that the phone was last taken from; nil for a phone that was added here.
+	Imported *ImportRecord
+	// ChangedAt is when a person or the phone itself last changed it; zero where nobody has since the
+	// import.
+	ChangedAt time.Time
+}
+
+// KeptLine is a part of a source that was not understood. It is kept as it was.
+type KeptLine struct {
+	Machine string
+	File    string
+	Line    int
+	Bytes   []byte // nil for private keys, of which only the digest is kept
+	SHA256  string
+	Reason  string
+}
+
+// LegacyFile is a certificate from the files of an older CAPF, trusted or not.
+type LegacyFile struct {
+	Machine string
+	File    string
+	Line    int
+	SHA256  string
+	Subject string
+	DER     []byte
+	Use     LegacyUse
+	Why     string // for a person
+}
+
+// LegacyUse is what a run makes of a certificate.
+type LegacyUse string
+
+// The uses of legacy certificates.
+const (
+	LegacyAnchor LegacyUse = "anchor" // becomes a trust anchor for LSCs
+	LegacyLSC    LegacyUse = "lsc"    // the LSC of a phone, issued by such an anchor
+	LegacyStored LegacyUse = "stored" // kept, not trusted
+)
+
+// AuditEntry is a change that somebody made, for the record.
+type AuditEntry struct {
+	At      time.Time
+	Actor   string
+	Action  string
+	Subject string
+	Detail  string
+}

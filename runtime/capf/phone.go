@@ -1,0 +1,144 @@
+package capf
+
+import "time"
+
+// Phone is a device as the store knows it at one moment: its settings (B1 to B5), its pending operation,
+// and what is known of its certificates.
+type Phone struct {
+	Device       string
+	Description  string
+	AuthMode     AuthMode
+	AuthString   AuthenticationString // zero where there is none, or its operation has ended
+	KeySize      KeySize
+	SecurityMode SecurityMode
+
+	// Last is the newest operation, pending or ended; nil for a phone that never had one.
+	Last *OperationRecord
+
+	// LSC is the newest LSC that the phone confirmed and that is not revoked; nil where none is known.
+	LSC *Certificate
+	// LSCKnown tells what is known of LSCs apart from dates: unknown, none or installed.
+	LSCKnown LSCStatus
+	MIC      MICStatus
+
+	LastSession time.Time // start of the last session that authenticated; zero for never
+	LastResult  *Result   // last outcome or attempt; nil for none
+	LastAddress string    // of the last session
+	LastTLS     string    // its TLS version, as `1.0`
+}
+
+// OperationRef is the identity of an operation. The revision grows when its settings are changed while it
+// is pending, so that a session which began with the old ones can tell.
+type OperationRef struct {
+	ID       int64
+	Revision int64
+}
+
+// OperationRecord is one operation of a phone with what came of it. It never holds the authentication
+// string.
+type OperationRecord struct {
+	Ref         OperationRef
+	Device      string
+	Operation   Operation
+	AuthMode    AuthMode
+	KeySize     KeySize
+	CompletesBy time.Time
+	CreatedAt   time.Time
+	CreatedBy   string
+	EndedAt     time.Time // zero while it is pending
+	EndedBy     string
+	Ending      Ending
+	Result      *Result
+	Detail      string // why, for a person
+
+	// Serving is the instance of the service whose session carries it out; empty for none.
+	Serving string
+}
+
+// Ending says how an operation ended.
+type Ending string
+
+// The ways in which an operation ends.
+const (
+	EndingNone      Ending = "" // it has not
+	EndingSuccess   Ending = "success"
+	EndingFailed    Ending = "failed"
+	EndingExpired   Ending = "expired"
+	EndingReplaced  Ending = "replaced"
+	EndingWithdrawn Ending = "withdrawn"
+)
+
+// IsPending reports whether the operation can be carried out at that time.
+func (r *OperationRecord) IsPending(now time.Time) bool {
+	return r != nil && r.Ending == EndingNone && !r.isPast(now)
+}
+
+// isPast reports whether the deadline has passed. The whole second of the deadline still counts.
+func (r *OperationRecord) isPast(now time.Time) bool {
+	return !r.CompletesBy.IsZero() && now.After(r.CompletesBy)
+}
+
+// Status gives the status at that time. A session counts only where its instance is the one that lives.
+func (r *OperationRecord) Status(now time.Time, living string) Status {
+	switch {
+	case r == nil || r.Ending == EndingWithdrawn || r.Ending == EndingReplaced:
+		return StatusNone
+	case r.Ending == EndingSuccess:
+		return StatusSuccess
+	case r.Ending == EndingFailed:
+		return StatusFailed
+	case r.Ending == EndingExpired || r.isPast(now):
+		return StatusExpired
+	case r.Serving != "" && r.Serving == living:
+		return StatusInProgress
+	}
+	return StatusPending
+}
+
+// StatusText gives the words of CallManager 4.x (B6).
+func (r *OperationRecord) StatusText(now time.Time, living string) string {
+	word := map[Operation]string{OperationInstall: "Upgrade", OperationDelete: "Delete", OperationTroubleshoot: "Troubleshoot"}
+	switch r.Status(now, living) {
+	case StatusPending, StatusInProgress:
+		return "Operation Pending"
+	case StatusSuccess:
+		return word[r.Operation] + " Success"
+	case StatusFailed, StatusExpired:
+		return word[r.Operation] + " Failed"
+	}
+	return "None"
+}
+
+// PendingOperation gives the operation that is set at that time: none where the last one has ended.
+func (p *Phone) PendingOperation(now time.Time) Operation {
+	if p.Last.IsPending(now) {
+		return p.Last.Operation
+	}
+	return OperationNone
+}
+
+// LSCStatus gives what is known of the LSC at that time.
+func (p *Phone) LSCStatus(now time.Time) LSCStatus {
+	if p.LSCKnown == LSCInstalled && p.LSC != nil && now.After(p.LSC.NotAfter) {
+		return LSCExpired
+	}
+	return p.LSCKnown
+}
+
+// CurrentString gives the authentication string at that time: none once its operation has expired.
+func (p *Phone) CurrentString(now time.Time) AuthenticationString {
+	if p.Last != nil && p.Last.Ending == EndingNone && p.Last.isPast(now) {
+		return AuthenticationString{}
+	}
+	return p.AuthString
+}
+
+// ResultAt gives the number of the last outcome or attempt; an operation that nobody completed in time
+// reads as timed out.
+func (p *Phone) ResultAt(now time.Time) *Result {
+	if p.Last != nil && p.Last.Ending == EndingNone && p.Last.isPast(now) {
+		late := ResultTimedOut
+		return &late
+	}
+	return p.LastResult
+}

@@ -1,0 +1,40 @@
+package capf
+
+import "time"
+
+// SessionInfo identifies a session towards the store.
+type SessionInfo struct {
+	Instance string // of the service
+	Address  string // of the phone, without port
+	TLS      string // version, as `1.0`
+	Started  time.Time
+}
+
+// Attempt is a session that did not come to an operation: the only thing that a phone which has not
+// authenticated may write. The log of them is bounded for each device.
+type Attempt struct {
+	Device  string
+	Address string
+	At      time.Time
+	Result  Result
+	Detail  string
+}
+
+// MaxAttempts is how many attempts are kept for a device.
+const MaxAttempts = 20
+
+// Outcome is what came of an operation in a session.
+type Outcome struct {
+	Ending Ending // success or failed
+	Result Result
+	Detail string
+	At     time.Time
+	By     string // who ended it: the phone's address, or the service
+
+	// Confirmed is the ID of the certificate that the phone has stored; 0 for none.
+	Confirmed int64
+	// Seen is a certificate that the phone returned; nil for none.
+	Seen *Certificate
+	// LSC is what is known of the phone's LSC now; empty leaves what was known.
+	LSC LSCStatus
+}

@@ -1,0 +1,24 @@
+package capf
+
+import (
+	"fmt"
+	"time"
+)
+
+// FormatTime writes a time as RFC 3339 in UTC with whole seconds, and the zero time as nothing.
+func FormatTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Truncate(time.Second).Format(time.RFC3339)
+}
+
+// ParseTime reads RFC 3339 (any zone) into UTC and whole seconds.
+func ParseTime(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, &Error{Code: CodeInvalid, Message: fmt.Sprintf("time %q", clip(text)),
+			Hint: "write it as 2026-01-31T22:00:00Z (RFC 3339)"}
+	}
+	return t.UTC().Truncate(time.Second), nil
+}
