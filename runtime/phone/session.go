@@ -1,0 +1,184 @@
+package phone
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"capf/runtime/capf"
+	"capf/runtime/wire"
+)
+
+// maxMessages is the most messages that a phone takes in one session. A server may ask for a key pair up
+// to a hundred times (C5); a session of more than this is none.
+const maxMessages = 1000
+
+// session is one session of a phone with a server.
+type session struct {
+	phone         *Phone
+	connection    *connection
+	password      wire.Secret
+	attempt       int
+	number        int    // messages so far, of both sides
+	id            uint32 // chosen by the server in its first message
+	authenticated bool   // the phone has said who it is
+	key           crypto.Signer
+	stored        *x509.Certificate // the LSC that the phone has said it stored
+	refusal       error
+	outcome       Outcome
+}
+
+// session runs one session from the connection to its end. The certificate is that of an LSC that was
+// stored in it, also where the line broke afterwards.
+func (p *Phone) session(ctx context.Context, password wire.Secret, attempt int) (Outcome, *x509.Certificate) {
+	s := &session{phone: p, password: password, attempt: attempt}
+	s.outcome = Outcome{Device: p.config.Device, Operation: capf.OperationNone, Attempts: attempt}
+	err := s.run(ctx)
+	if cause := ctx.Err(); err != nil && cause != nil {
+		err = cause // the line broke because the phone was told to stop
+	}
+	s.outcome.Err = err
+	return s.outcome, s.stored
+}
+
+func (s *session) run(ctx context.Context) error {
+	connection, err := s.phone.connect(ctx)
+	if err != nil {
+		return err
+	}
+	s.connection = connection
+	defer connection.close()
+	s.outcome.connected(connection.tls.ConnectionState())
+	for s.number < maxMessages {
+		m, err := s.receive(ctx)
+		if err != nil {
+			return err
+		}
+		if m.Command == wire.CommandEndSession {
+			return s.end(m)
+		}
+		if err := s.answer(ctx, m); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("the server goes on after %d messages", maxMessages)
+}
+
+// answer does what a message asks for.
+func (s *session) answer(ctx context.Context, m wire.Message) error {
+	if m.Command == wire.CommandAuthenticationRequest {
+		return s.authenticate(ctx, m)
+	}
+	if !s.authenticated {
+		return fmt.Errorf("%v came before the authentication request", m.Command)
+	}
+	switch m.Command {
+	case wire.CommandKeyGenerationRequest:
+		return s.generateKey(ctx, m)
+	case wire.CommandStoreCertificateRequest:
+		return s.storeCertificate(ctx, m)
+	case wire.CommandFetchCertificateRequest:
+		return s.fetchCertificate(ctx, m)
+	case wire.CommandDeleteCertificateRequest:
+		return s.deleteCertificate(ctx, m)
+	}
+	return fmt.Errorf("%v is nothing that the simulated phone has an answer to", m.Command)
+}
+
+// authenticate says which phone this is.
+func (s *session) authenticate(ctx context.Context, m wire.Message) error {
+	if s.authenticated {
+		return errors.New("a second authentication request came")
+	}
+	_, skipped, err := wire.DecodeAuthenticationRequest(m)
+	if err != nil {
+		return err
+	}
+	s.skipped(skipped)
+	s.authenticated = true
+	return s.send(ctx, wire.AuthenticationResponse{
+		Reason:     wire.Some(wire.ReasonSuccess),
+		Version:    wire.Some(s.phone.config.Version),
+		Password:   s.password,
+		DeviceName: s.phone.config.Device,
+	})
+}
+
+// end reads how the server ended the session, and judges it.
+func (s *session) end(m wire.Message) error {
+	view, skipped, err := wire.DecodeEndSession(m)
+	if err != nil {
+		return err
+	}
+	s.skipped(skipped)
+	s.outcome.Reason = view.Reason
+	return s.outcome.judge(s.refusal)
+}
+
+// receive awaits the next message of the server.
+func (s *session) receive(ctx context.Context) (wire.Message, error) {
+	s.number++
+	point := Point{Attempt: s.attempt, Number: s.number}
+	if err := s.hook(ctx, point); err != nil {
+		return wire.Message{}, err
+	}
+	m, records, err := s.connection.read()
+	if err != nil {
+		return wire.Message{}, err
+	}
+	s.outcome.Records = append(s.outcome.Records, records)
+	s.phone.config.Log.Debug("received", "device", s.phone.config.Device, "message", m, "records", records)
+	if s.number == 1 {
+		s.id = m.SessionID
+	} else if m.SessionID != s.id {
+		return wire.Message{}, fmt.Errorf("%v has session %d, the session is %d", m.Command, m.SessionID, s.id)
+	}
+	point.After, point.Command = true, m.Command
+	return m, s.hook(ctx, point)
+}
+
+// view is a message that the phone sends.
+type view interface {
+	Message(sessionID uint32) wire.Message
+}
+
+func (s *session) send(ctx context.Context, v view) error {
+	s.number++
+	m := v.Message(s.id)
+	point := Point{Attempt: s.attempt, Number: s.number, Sent: true, Command: m.Command}
+	if err := s.hook(ctx, point); err != nil {
+		return err
+	}
+	s.phone.config.Log.Debug("sending", "device", s.phone.config.Device, "message", m)
+	if err := s.connection.write(m); err != nil {
+		return err
+	}
+	point.After = true
+	return s.hook(ctx, point)
+}
+
+// hook lets the hook look on, and breaks the line if it says so.
+func (s *session) hook(ctx context.Context, at Point) error {
+	err := s.phone.config.OnMessage(ctx, at)
+	if drop, is := errors.AsType[Drop](err); is {
+		s.connection.drop(drop)
+		return line(fmt.Sprintf("at message %d", at.Number), err)
+	}
+	return err
+}
+
+// skipped logs elements that the phone has no use for; firmware and servers add some.
+func (s *session) skipped(elements []wire.Element) {
+	for _, element := range elements {
+		s.phone.config.Log.Debug("element skipped", "device", s.phone.config.Device, "element", element)
+	}
+}
+
+// refuse notes why the phone says no, and is the reason that it gives.
+func (s *session) refuse(err error) wire.Optional[wire.Reason] {
+	s.refusal = err
+	s.phone.config.Log.Debug("refused", "device", s.phone.config.Device, "error", err)
+	return wire.Some(wire.ReasonRefused)
+}
