@@ -1,6 +1,7 @@
 package capf
 
 import (
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -84,4 +85,11 @@ type Anchor struct {
 	SHA256    string
 	Origin    string // for a person: where it came from
 	AddedAt   time.Time
+}
+
+// LSCRequest is what an issuer needs to know for an LSC.
+type LSCRequest struct {
+	Device     string
+	PublicKey  crypto.PublicKey // *rsa.PublicKey or *ecdsa.PublicKey
+	Parameters Parameters       // as they were when the session began
 }

@@ -63,7 +63,7 @@ func NewPhone(device string, parameters Parameters) Phone {
 func (c PhoneChange) Apply(phone Phone, context ChangeContext) (Changed, error) {
 	changed := Changed{Phone: phone, Effect: EffectNone}
 	p := &changed.Phone
-	changed.Ended = p.dropExpired(context)
+	changed.Ended = p.Expire(context.Now)
 	pending := p.Last.IsPending(context.Now)
 	before := *p
 
@@ -100,16 +100,24 @@ func (c PhoneChange) refuse(err error) error {
 	return fmt.Errorf("%s: %w", c.Device, err)
 }
 
-// dropExpired ends an operation whose deadline has passed, so that what follows sees it as ended, and
-// gives it; nil where there is none.
-func (p *Phone) dropExpired(context ChangeContext) *OperationRecord {
-	if p.Last == nil || p.Last.Ending != EndingNone || !p.Last.isPast(context.Now) {
+// Expire ends an operation whose deadline has passed, so that what follows sees it as ended, and gives
+// it; nil where there is none.
+func (p *Phone) Expire(now time.Time) *OperationRecord {
+	if p.Last == nil || p.Last.Ending != EndingNone || !p.Last.isPast(now) {
 		return nil
 	}
-	ended := p.end(EndingExpired, context.Now, "deadline", "not completed in time")
+	ended := p.end(EndingExpired, now, "deadline", "not completed in time")
 	late := ResultTimedOut
 	ended.Result, p.LastResult = &late, &late
 	return ended
+}
+
+// Withdraw ends the operation of a phone that is to be removed, and gives it; nil where there is none.
+func (p *Phone) Withdraw(now time.Time, by string) *OperationRecord {
+	if expired := p.Expire(now); expired != nil || p.Last == nil || p.Last.Ending != EndingNone {
+		return expired
+	}
+	return p.end(EndingWithdrawn, now, by, "")
 }
 
 // end closes the operation in a record of its own, which it gives, and voids the string with it.

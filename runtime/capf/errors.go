@@ -27,6 +27,10 @@ const (
 	CodeInternal       Code = "internal"       // everything else
 )
 
+// Codes are all of them.
+var Codes = []Code{CodeInvalid, CodeNotFound, CodeUnknownDevice, CodeNoOperation, CodeAuthentication, CodeRefused, CodeConflict,
+	CodeSuperseded, CodePeer, CodeBusy, CodeUnavailable, CodeNotActivated, CodePart, CodeInternal}
+
 // Consequence is what follows from a Code for those who are told of it.
 type Consequence struct {
 	Exit   int  // exit status of the command

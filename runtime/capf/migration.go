@@ -51,6 +51,9 @@ type ImportRecord struct {
 
 	// Phone is the phone as it will be, for the verdicts new and updated; nil otherwise.
 	Phone *Phone
+	// Changes is the Provenance's count for the phone that was planned with. The run is refused where it
+	// has grown since. 0: the phone as it is when the record is staged.
+	Changes int64
 }
 
 // Verdict is what a run makes of a record.
@@ -71,6 +74,8 @@ type Provenance struct {
 	// ChangedAt is when a person or the phone itself last changed it; zero where nobody has since the
 	// import.
 	ChangedAt time.Time
+	// Changes grows with every change of the phone's settings or operation, whoever made it; never 0.
+	Changes int64
 }
 
 // KeptLine is a part of a source that was not understood. It is kept as it was.

@@ -1,0 +1,75 @@
+package capf
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+)
+
+// PhoneFilter says which phones a list shows; a field that is empty or nil lets every phone through.
+type PhoneFilter struct {
+	Device        string // a name, or a pattern with * ? [..] as in path.Match
+	Operation     *Operation
+	Status        *Status
+	AuthMode      *AuthMode
+	LSCStatus     *LSCStatus
+	ExpiresBefore time.Time // only phones whose LSC ends before
+}
+
+// deviceMarks are the characters that make a name a pattern.
+const deviceMarks = `*?[\`
+
+// Normalise checks the pattern, and gives a plain name the form under which it is stored.
+func (f PhoneFilter) Normalise() (PhoneFilter, error) {
+	if !strings.ContainsAny(f.Device, deviceMarks) {
+		if device, err := ParseDevice(f.Device); err == nil {
+			f.Device = device
+		}
+		return f, nil
+	}
+	if _, err := path.Match(f.Device, ""); err != nil {
+		return f, &Error{Code: CodeInvalid, Message: fmt.Sprintf("device pattern %q", clip(f.Device)),
+			Hint: "use * ? and [..], as in SEP0011*", Err: err}
+	}
+	return f, nil
+}
+
+// DevicePrefix gives the text with which every matching device begins, and whether it is the whole name.
+func (f PhoneFilter) DevicePrefix() (prefix string, whole bool) {
+	if f.Device == "" {
+		return "", false
+	}
+	if i := strings.IndexAny(f.Device, deviceMarks); i >= 0 {
+		return f.Device[:i], false
+	}
+	return f.Device, true
+}
+
+// Matches reports whether the phone passes; the filter must have come from Normalise.
+func (f PhoneFilter) Matches(phone *Phone, at Moment) bool {
+	if f.Device != "" {
+		if match, err := path.Match(f.Device, phone.Device); err != nil || !match {
+			return false
+		}
+	}
+	if !f.ExpiresBefore.IsZero() && (phone.LSC == nil || !phone.LSC.NotAfter.Before(f.ExpiresBefore)) {
+		return false
+	}
+	return isWanted(f.Operation, phone.PendingOperation(at.Now)) &&
+		isWanted(f.Status, phone.Last.Status(at.Now, at.Living)) &&
+		isWanted(f.AuthMode, phone.AuthMode) &&
+		isWanted(f.LSCStatus, phone.LSCStatus(at.Now))
+}
+
+func isWanted[T comparable](wanted *T, value T) bool { return wanted == nil || *wanted == value }
+
+// ApplyMode says what a set of changes expects of the phones that it names.
+type ApplyMode string
+
+// The ways to apply changes.
+const (
+	ApplyAdd    ApplyMode = "add"    // none of the phones may exist
+	ApplySet    ApplyMode = "set"    // all of them must
+	ApplyUpsert ApplyMode = "upsert" // those that do not exist are added
+)
