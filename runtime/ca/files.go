@@ -1,0 +1,175 @@
+package ca
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+
+	"capf/runtime/capf"
+)
+
+const (
+	keyFolder = "keys"
+	// identityFile holds the certificate and its key together, so that one rename makes both.
+	identityFile    = "capf.pem"
+	certificateFile = "CAPF.cer"
+)
+
+// Activate makes CAPF's identity in a data directory, if there is none (A1), and sees that CAPF.cer (DER)
+// and `<common name>.0` (PEM) lie beside it. Run again it changes nothing; created tells which it was.
+func Activate(directory string, options Options, environment Environment) (authority *Authority, created bool, err error) {
+	authority, err = Load(directory, environment)
+	if capf.HasCode(err, capf.CodeNotActivated) {
+		created = true
+		authority, err = create(directory, options, environment)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return authority, created, authority.writeCertificate(directory)
+}
+
+func create(directory string, options Options, environment Environment) (*Authority, error) {
+	if options.KeySize == 0 {
+		options.KeySize = 2048
+	}
+	authority, err := New(options, environment)
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(authority.signer)
+	if err != nil {
+		return nil, fmt.Errorf("encode the CAPF key: %w", err)
+	}
+	content := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate.Raw})
+	content = append(content, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	folder := filepath.Join(directory, keyFolder)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder for keys: %w", err)
+	}
+	return authority, writeOnce(filepath.Join(folder, identityFile), content)
+}
+
+// writeOnce makes a file that is whole and on disk or not there, and fails where one of that name exists:
+// of two activations at a time one wins, and no key is ever replaced.
+func writeOnce(path string, content []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write the CAPF identity: %w", err)
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(content)
+	for _, step := range []func() error{temporary.Sync, temporary.Close,
+		func() error { return os.Link(temporary.Name(), path) },
+		func() error { return syncFolder(filepath.Dir(path)) }} {
+		if err == nil {
+			err = step()
+		}
+	}
+	if err != nil {
+		return &capf.Error{Code: capf.CodeUnavailable, Message: "write the CAPF identity", Err: err, Hint: "run `capf init` again"}
+	}
+	return nil
+}
+
+// syncFolder makes a new name in a folder last.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
+}
+
+// Load reads the identity of a data directory. Where there is none the error has CodeNotActivated.
+func Load(directory string, environment Environment) (*Authority, error) {
+	path := filepath.Join(directory, keyFolder, identityFile)
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &capf.Error{Code: capf.CodeNotActivated, Message: "CAPF has no key and certificate in " + directory,
+			Hint: "make them with `capf init`"}
+	}
+	if err != nil {
+		return nil, &capf.Error{Code: capf.CodeUnavailable, Message: "read the CAPF identity", Err: err, Hint: "check the file's owner and mode"}
+	}
+	der, signer, err := parseIdentity(content)
+	if err != nil {
+		return nil, damaged(path, err)
+	}
+	authority, err := newAuthority(der, signer, environment)
+	if err != nil {
+		return nil, damaged(path, err)
+	}
+	if !samePublicKey(authority.Certificate.PublicKey, signer.Public()) {
+		return nil, damaged(path, errors.New("the key is not that of the certificate"))
+	}
+	return authority, nil
+}
+
+func damaged(path string, err error) error {
+	return &capf.Error{Code: capf.CodeUnavailable, Message: path + ": the CAPF identity is damaged", Err: err,
+		Hint: "restore it from a backup; phones trust this key only"}
+}
+
+// parseIdentity finds the certificate and the key. Its errors never show what stands in the file.
+func parseIdentity(content []byte) (der []byte, signer crypto.Signer, err error) {
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		switch block.Type {
+		case "CERTIFICATE":
+			der = block.Bytes
+		case "PRIVATE KEY":
+			key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+			if err != nil {
+				return nil, nil, errors.New("the key cannot be read")
+			}
+			signer, _ = key.(crypto.Signer)
+		}
+	}
+	if der == nil || signer == nil {
+		return nil, nil, errors.New("it does not hold a certificate and its key")
+	}
+	return der, signer, nil
+}
+
+func samePublicKey(a, b crypto.PublicKey) bool {
+	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && comparable.Equal(b)
+}
+
+// writeCertificate writes the copies of the certificate for people and for the distribution, where they
+// are missing or differ.
+func (a *Authority) writeCertificate(directory string) error {
+	for name, content := range a.CertificateFiles() {
+		path := filepath.Join(directory, name)
+		if present, err := os.ReadFile(path); err == nil && string(present) == string(content) {
+			continue
+		}
+		if err := writeWhole(path, content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CertificateFiles gives the CAPF certificate as the files that servers hold it in, by name.
+func (a *Authority) CertificateFiles() map[string][]byte {
+	return map[string][]byte{
+		certificateFile: a.Certificate.Raw,
+		a.Name() + ".0": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw}),
+	}
+}
+
+func writeWhole(path string, content []byte, mode fs.FileMode) error {
+	if err := renameio.WriteFile(path, content, mode, renameio.IgnoreUmask()); err != nil {
+		return &capf.Error{Code: capf.CodeUnavailable, Message: "write " + path, Err: err, Hint: "check space and permissions"}
+	}
+	return nil
+}

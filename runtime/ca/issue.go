@@ -1,0 +1,106 @@
+package ca
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"net/url"
+	"time"
+
+	"capf/runtime/capf"
+)
+
+// Issue signs the public key of a phone (A2). The certificate names the device, carries O and OU of the
+// CAPF certificate, and is never valid longer than that. It gives the DER; nothing is stored here.
+func (a *Authority) Issue(ctx context.Context, request capf.LSCRequest) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	template, err := a.leafTemplate(request)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(a.random, template, a.Certificate, request.PublicKey, a.signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign the LSC of %s: %w", request.Device, err)
+	}
+	return der, nil
+}
+
+func (a *Authority) leafTemplate(request capf.LSCRequest) (*x509.Certificate, error) {
+	now := a.clock().UTC().Truncate(time.Second)
+	if now.After(a.Certificate.NotAfter) || now.Before(a.Certificate.NotBefore) {
+		return nil, &capf.Error{Code: capf.CodeUnavailable,
+			Message: fmt.Sprintf("the CAPF certificate %s is valid from %s to %s, and the clock here says %s", a.Name(),
+				capf.FormatTime(a.Certificate.NotBefore), capf.FormatTime(a.Certificate.NotAfter), capf.FormatTime(now)),
+			Hint: "check the clock of this machine"}
+	}
+	serial, err := newSerial(a.random)
+	if err != nil {
+		return nil, err
+	}
+	keyID, err := keyIdentifier(request.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	usage, err := leafUsage(request)
+	if err != nil {
+		return nil, err
+	}
+	notBefore := now.Add(-backdate)
+	return &x509.Certificate{
+		SerialNumber: serial,
+		Subject: pkix.Name{CommonName: request.Device, Organization: a.Certificate.Subject.Organization,
+			OrganizationalUnit: a.Certificate.Subject.OrganizationalUnit},
+		NotBefore: later(notBefore, a.Certificate.NotBefore), NotAfter: earlier(request.Parameters.NotAfter(notBefore), a.Certificate.NotAfter),
+		KeyUsage: usage,
+		// D2: TLS server, TLS client, IPSec end system.
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageIPSECEndSystem},
+		BasicConstraintsValid: true,
+		SubjectKeyId:          keyID,
+		// The device name alone stands as the URI, as in the recording install-rsa1024-authentication-string.
+		URIs:               []*url.URL{{Path: request.Device}},
+		SignatureAlgorithm: x509.SHA256WithRSA,
+	}, nil
+}
+
+func leafUsage(request capf.LSCRequest) (x509.KeyUsage, error) {
+	switch request.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, nil
+	case *ecdsa.PublicKey:
+		return x509.KeyUsageDigitalSignature | x509.KeyUsageKeyAgreement, nil
+	}
+	return 0, &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("%s: a public key that is neither RSA nor EC", request.Device)}
+}
+
+type keyInfo struct {
+	Algorithm pkix.AlgorithmIdentifier
+	PublicKey asn1.BitString
+}
+
+func parseKeyInfo(der []byte) (keyInfo, error) {
+	var info keyInfo
+	if rest, err := asn1.Unmarshal(der, &info); err != nil || len(rest) > 0 {
+		return keyInfo{}, &capf.Error{Code: capf.CodeInvalid, Message: "public key", Err: err}
+	}
+	return info, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
