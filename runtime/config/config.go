@@ -1,0 +1,175 @@
+// Package config reads what belongs to this machine: addresses, limits and the log, from a TOML file over
+// working defaults. What belongs to the cluster is in the store. The names are a contract (`cli.md`).
+package config
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+	"github.com/pelletier/go-toml/v2"
+
+	"capf/runtime/capf"
+)
+
+// Config is the configuration of one machine.
+type Config struct {
+	Phone Phone `toml:"phone"`
+	Admin Admin `toml:"admin"`
+	Log   Log   `toml:"log"`
+}
+
+// Phone is about the port on which phones call.
+type Phone struct {
+	Listen                     string   `toml:"listen"` // host:port; empty: every address, the port of the enterprise parameter
+	MinTLS                     string   `toml:"min-tls"`
+	MaxSessions                int      `toml:"max-sessions"`
+	MaxSessionsPerAddress      int      `toml:"max-sessions-per-address"` // 0: no limit, phones sit behind one address
+	HandshakeTimeout           Duration `toml:"handshake-timeout"`
+	MessageTimeout             Duration `toml:"message-timeout"`
+	AnnounceAuthenticationType bool     `toml:"announce-authentication-type"`
+}
+
+// Admin is about the address for people and monitors.
+type Admin struct {
+	Listen string `toml:"listen"` // host:port, or `off`
+}
+
+// Log is about the log on standard error.
+type Log struct {
+	Level  string `toml:"level"`  // debug, info, warn or error
+	Format string `toml:"format"` // text or json
+}
+
+// Duration is a time.Duration written as `10s`.
+type Duration time.Duration
+
+// UnmarshalText takes what time.ParseDuration takes.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
+}
+
+// MarshalText writes it as `10s`.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// AdminOff is the value of Admin.Listen with which there is no such address.
+const AdminOff = "off"
+
+// Default is the configuration without a file.
+func Default() Config {
+	return Config{
+		Phone: Phone{MinTLS: "1.0", MaxSessions: 20000, HandshakeTimeout: Duration(10 * time.Second), MessageTimeout: Duration(time.Minute)},
+		Admin: Admin{Listen: "127.0.0.1:8804"},
+		Log:   Log{Level: "info", Format: "text"},
+	}
+}
+
+// Load reads a file over the defaults; an empty path gives the defaults. Every problem is named, with file
+// and line where it has one.
+func Load(path string) (Config, error) {
+	config := Default()
+	if path == "" {
+		return config, nil
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, &capf.Error{Code: capf.CodeInvalid, Message: "configuration", Err: err, Hint: "check --config"}
+	}
+	if err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&config); err != nil {
+		return Config{}, positioned(path, err)
+	}
+	if err := config.Validate(); err != nil {
+		return Config{}, &capf.Error{Code: capf.CodeInvalid, Message: path, Err: err}
+	}
+	return config, nil
+}
+
+// positioned puts file and line before what the TOML reader says.
+func positioned(path string, err error) error {
+	message := path
+	var unknown *toml.StrictMissingError
+	var broken *toml.DecodeError
+	switch {
+	case errors.As(err, &unknown):
+		lines := make([]string, len(unknown.Errors))
+		for i, problem := range unknown.Errors {
+			row, _ := problem.Position()
+			lines[i] = fmt.Sprintf("line %d: unknown key %s", row, strings.Join(problem.Key(), "."))
+		}
+		return &capf.Error{Code: capf.CodeInvalid, Message: path + ": " + strings.Join(lines, ", "), Hint: "see the README for the keys"}
+	case errors.As(err, &broken):
+		row, column := broken.Position()
+		message = fmt.Sprintf("%s: line %d, column %d", path, row, column)
+	}
+	return &capf.Error{Code: capf.CodeInvalid, Message: message, Err: err}
+}
+
+// tlsVersions are the values of min-tls.
+var tlsVersions = map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+
+// TLS gives the version of crypto/tls; 0 for a value that Validate refuses.
+func (p Phone) TLS() uint16 { return tlsVersions[p.MinTLS] }
+
+// SlogLevel gives the level for slog.
+func (l Log) SlogLevel() (slog.Level, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return 0, refuse("log.level", l.Level, "use debug, info, warn or error")
+	}
+	return level, nil
+}
+
+// Validate collects everything that cannot be, as field, value and reason.
+func (c Config) Validate() error {
+	var problems *multierror.Error
+	check := func(ok bool, field string, value any, reason string) {
+		if !ok {
+			problems = multierror.Append(problems, refuse(field, value, reason))
+		}
+	}
+	check(c.Phone.TLS() != 0, "phone.min-tls", c.Phone.MinTLS, "use 1.0, 1.1, 1.2 or 1.3")
+	check(c.Phone.Listen == "" || isAddress(c.Phone.Listen), "phone.listen", c.Phone.Listen, "use host:port")
+	check(c.Admin.Listen == AdminOff || isAddress(c.Admin.Listen), "admin.listen", c.Admin.Listen, "use host:port or off")
+	check(c.Phone.MaxSessions > 0, "phone.max-sessions", c.Phone.MaxSessions, "use 1 or more")
+	check(c.Phone.MaxSessionsPerAddress >= 0, "phone.max-sessions-per-address", c.Phone.MaxSessionsPerAddress, "use 0 (no limit) or more")
+	check(c.Phone.HandshakeTimeout > 0, "phone.handshake-timeout", time.Duration(c.Phone.HandshakeTimeout), "use more than 0s")
+	check(c.Phone.MessageTimeout > 0, "phone.message-timeout", time.Duration(c.Phone.MessageTimeout), "use more than 0s")
+	check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", c.Log.Format, "use text or json")
+	if _, err := c.Log.SlogLevel(); err != nil {
+		problems = multierror.Append(problems, err)
+	}
+	if problems != nil {
+		problems.ErrorFormat = oneLine
+	}
+	return problems.ErrorOrNil()
+}
+
+func refuse(field string, value any, reason string) error {
+	return fmt.Errorf("%s = %v: %s", field, value, reason)
+}
+
+func oneLine(problems []error) string {
+	words := make([]string, len(problems))
+	for i, problem := range problems {
+		words[i] = problem.Error()
+	}
+	return strings.Join(words, ", ")
+}
+
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err == nil
+}

@@ -1,0 +1,81 @@
+package config_test
+
+import (
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"capf/runtime/capf"
+	"capf/runtime/config"
+)
+
+func load(t *testing.T, text string) (config.Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "capf.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return config.Load(path)
+}
+
+func TestWithoutAFileEverythingHasADefault(t *testing.T) {
+	got, err := config.Load("")
+	if err != nil || got != config.Default() || got.Validate() != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got.Phone.TLS() != tls.VersionTLS10 || got.Phone.MaxSessions != 20000 || time.Duration(got.Phone.MessageTimeout) != time.Minute {
+		t.Errorf("%+v", got.Phone)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	got, err := load(t, "[phone]\nlisten = '127.0.0.1:3804'\nmin-tls = '1.2'\nmax-sessions = 5\nmax-sessions-per-address = 2\nhandshake-timeout = '3s'\nannounce-authentication-type = true\n[admin]\nlisten = 'off'\n[log]\nlevel = 'debug'\nformat = 'json'\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Config{Phone: config.Phone{Listen: "127.0.0.1:3804", MinTLS: "1.2", MaxSessions: 5, MaxSessionsPerAddress: 2,
+		HandshakeTimeout: config.Duration(3 * time.Second), MessageTimeout: config.Duration(time.Minute), AnnounceAuthenticationType: true},
+		Admin: config.Admin{Listen: "off"}, Log: config.Log{Level: "debug", Format: "json"}}
+	if got != want {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+}
+
+func TestLoadNamesPlaceAndReason(t *testing.T) {
+	for text, want := range map[string][]string{
+		"[phone]\nlisten-on = 'x'\n":          {"line 2", "phone.listen-on"},
+		"[phone\n":                            {"line 1"},
+		"[phone]\nmax-sessions = 'many'\n":    {"line 2"},
+		"[phone]\nhandshake-timeout = '10'\n": {"capf.toml"},
+		"[phone]\nmin-tls = '0.9'\nmax-sessions = 0\n[log]\nlevel='x'\n": {"phone.min-tls = 0.9", "phone.max-sessions = 0", "log.level = x"},
+		"[admin]\nlisten = 'localhost'\n":                                {"admin.listen"},
+		"[phone]\nmessage-timeout = '0s'\nmax-sessions-per-address=-1\n": {"phone.message-timeout", "phone.max-sessions-per-address"},
+	} {
+		_, err := load(t, text)
+		if !capf.HasCode(err, capf.CodeInvalid) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		for _, part := range want {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%q: %q is missing in %v", text, part, err)
+			}
+		}
+	}
+	if _, err := config.Load(filepath.Join(t.TempDir(), "none.toml")); !capf.HasCode(err, capf.CodeInvalid) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add("[phone]\nlisten = ':1'\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := load(t, text)
+		if err == nil && got.Validate() != nil {
+			t.Errorf("%q was let through", text)
+		}
+	})
+}

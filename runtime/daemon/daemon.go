@@ -1,0 +1,237 @@
+// Package daemon puts the service together: store, CAPF identity, phone service and admin address; it opens
+// them in order, runs them until it is told to stop, and closes them in reverse.
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+	"golang.org/x/sync/errgroup"
+
+	"capf/runtime/admin"
+	"capf/runtime/ca"
+	"capf/runtime/capf"
+	"capf/runtime/config"
+	"capf/runtime/session"
+	"capf/runtime/store"
+	"capf/runtime/store/sqlite"
+)
+
+// StoreFile is the name of the store in a data directory.
+const StoreFile = "capf.db"
+
+// Options say what to run.
+type Options struct {
+	Data        string // directory
+	Config      config.Config
+	Listen      string // over Config.Phone.Listen; empty: none
+	AdminListen string // over Config.Admin.Listen; empty: none
+	Log         *slog.Logger
+	Environment ca.Environment
+}
+
+// Daemon is an open service.
+type Daemon struct {
+	options Options
+	lock    *store.ServeLock
+	store   *sqlite.Store
+	phones  net.Listener
+	admin   net.Listener // nil where it is off
+	server  *session.Server
+}
+
+const (
+	expireEvery  = time.Minute
+	expireAtOnce = 500 // operations a transaction
+	stopAdmin    = 2 * time.Second
+
+	// keepAlive holds firewalls open while a phone makes its keys for half an hour in silence.
+	keepAliveIdle = 60 * time.Second
+	keepAliveStep = 20 * time.Second
+)
+
+// Open takes the data directory for this service and its addresses. Without a CAPF identity it fails with
+// CodeNotActivated; beside another service with CodeBusy.
+func Open(ctx context.Context, options Options) (daemon *Daemon, err error) {
+	authority, err := ca.Load(options.Data, options.Environment)
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{options: options}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	if d.lock, err = store.TakeServeLock(options.Data); err != nil {
+		return nil, err
+	}
+	if d.store, err = sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(options.Data, StoreFile), Clock: options.Environment.Clock}); err != nil {
+		return nil, err
+	}
+	if err := d.listen(ctx); err != nil {
+		return nil, err
+	}
+	d.server = d.newServer(authority)
+	return d, d.warn(authority)
+}
+
+func (d *Daemon) newServer(authority *ca.Authority) *session.Server {
+	phone := d.options.Config.Phone
+	return &session.Server{
+		Phones: d.store, Operations: d.store, Issuer: authority,
+		Traces:      traces{folder: filepath.Join(d.options.Data, "traces")},
+		Certificate: authority.TLS(),
+		Settings: session.Settings{
+			MinTLS: phone.TLS(), MaxSessions: phone.MaxSessions, MaxSessionsPerAddress: phone.MaxSessionsPerAddress,
+			HandshakeTimeout: time.Duration(phone.HandshakeTimeout), MessageTimeout: time.Duration(phone.MessageTimeout),
+			AnnounceAuthenticationType: phone.AnnounceAuthenticationType,
+		},
+		Instance: d.lock.Instance(),
+		Clock:    d.options.Environment.Clock,
+		Random:   rand.Reader,
+		Log:      d.options.Log,
+	}
+}
+
+// listen opens the address for phones and that for people.
+func (d *Daemon) listen(ctx context.Context) error {
+	address, err := d.phoneAddress(ctx)
+	if err != nil {
+		return err
+	}
+	listen := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle, Interval: keepAliveStep}}
+	if d.phones, err = listen.Listen(ctx, "tcp", address); err != nil {
+		return unavailable("listen for phones", err)
+	}
+	adminAddress := d.adminAddress(address)
+	if adminAddress == config.AdminOff {
+		return nil
+	}
+	if d.admin, err = listen.Listen(ctx, "tcp", adminAddress); err != nil {
+		return unavailable("listen for administration", err)
+	}
+	return nil
+}
+
+func unavailable(what string, err error) error {
+	return &capf.Error{Code: capf.CodeUnavailable, Message: what, Err: err, Hint: "choose another address, or end what uses this one"}
+}
+
+// phoneAddress is the first that is set of: the command, the configuration, the enterprise parameter (C9).
+func (d *Daemon) phoneAddress(ctx context.Context) (string, error) {
+	if d.options.Listen != "" {
+		return d.options.Listen, nil
+	}
+	if d.options.Config.Phone.Listen != "" {
+		return d.options.Config.Phone.Listen, nil
+	}
+	parameters, err := d.store.Parameters(ctx)
+	if err != nil {
+		return "", err
+	}
+	return ":" + strconv.Itoa(parameters.PhonePort()), nil
+}
+
+// adminAddress follows the phone port to 0, so that trials take no fixed port.
+func (d *Daemon) adminAddress(phoneAddress string) string {
+	if d.options.AdminListen != "" {
+		return d.options.AdminListen
+	}
+	configured := d.options.Config.Admin.Listen
+	if _, port, err := net.SplitHostPort(phoneAddress); err == nil && port == "0" && configured == config.Default().Admin.Listen {
+		return "127.0.0.1:0"
+	}
+	return configured
+}
+
+// PhoneAddress is the address for phones, with the port that the system gave.
+func (d *Daemon) PhoneAddress() string { return d.phones.Addr().String() }
+
+// AdminURL is the address for people, `off` where there is none.
+func (d *Daemon) AdminURL() string {
+	if d.admin == nil {
+		return config.AdminOff
+	}
+	return "http://" + d.admin.Addr().String()
+}
+
+// Run answers phones until the context ends. Sessions in flight are ended and recorded before it returns.
+func (d *Daemon) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.server.Serve(ctx, d.phones) })
+	group.Go(func() error { return d.expire(ctx) })
+	if d.admin != nil {
+		group.Go(func() error { return d.serveAdmin(ctx) })
+	}
+	return group.Wait()
+}
+
+func (d *Daemon) serveAdmin(ctx context.Context) error {
+	server := &http.Server{Handler: admin.Handler(d.store, d.options.Log),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	stop := context.AfterFunc(ctx, func() {
+		late, cancel := context.WithTimeout(context.Background(), stopAdmin)
+		defer cancel()
+		if server.Shutdown(late) != nil {
+			_ = server.Close()
+		}
+	})
+	defer stop()
+	if err := server.Serve(d.admin); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the admin address: %w", err)
+	}
+	return nil
+}
+
+// expire ends, now and then, the operations whose deadline has passed, so that their strings are void on
+// disk too. That they read as expired does not wait for it.
+func (d *Daemon) expire(ctx context.Context) error {
+	ticker := time.NewTicker(expireEvery)
+	defer ticker.Stop()
+	for {
+		count, err := d.store.ExpireOperations(ctx, d.options.Environment.Clock(), expireAtOnce)
+		if err != nil && ctx.Err() == nil {
+			d.options.Log.Error("operations past their deadline could not be ended", "error", err)
+		}
+		if count > 0 {
+			d.options.Log.Info("operations expired", "count", count)
+		}
+		if count == expireAtOnce {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// Close gives everything back, also after an Open that failed.
+func (d *Daemon) Close() error {
+	var problems *multierror.Error
+	for _, listener := range []net.Listener{d.phones, d.admin} {
+		if listener != nil {
+			if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				problems = multierror.Append(problems, err)
+			}
+		}
+	}
+	if d.store != nil {
+		problems = multierror.Append(problems, d.store.Close())
+	}
+	if d.lock != nil {
+		problems = multierror.Append(problems, d.lock.Release())
+	}
+	return problems.ErrorOrNil()
+}

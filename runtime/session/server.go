@@ -1,0 +1,121 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"capf/runtime/capf"
+)
+
+// Phones is what a session asks and tells before its phone has authenticated.
+type Phones interface {
+	// Phone gives a phone, or an error with CodeNotFound.
+	Phone(ctx context.Context, device string) (capf.Phone, error)
+	Parameters(ctx context.Context) (capf.Parameters, error)
+	// RecordAttempt adds to the bounded log of attempts.
+	RecordAttempt(ctx context.Context, attempt capf.Attempt) error
+}
+
+// Operations is how a session carries out an operation. Each call is on disk when it returns. An operation
+// that is no longer the one pending gives CodeSuperseded, and nothing is written.
+type Operations interface {
+	BeginOperation(ctx context.Context, device string, ref capf.OperationRef, info capf.SessionInfo) error
+	// PublicKeyOwner gives the device whose certificate has that key.
+	PublicKeyOwner(ctx context.Context, keySHA256 string) (device string, found bool, err error)
+	AddIssued(ctx context.Context, ref capf.OperationRef, certificate capf.Certificate) (id int64, err error)
+	EndOperation(ctx context.Context, device string, ref capf.OperationRef, outcome capf.Outcome) error
+	// ReleaseOperation leaves the operation pending after a broken line.
+	ReleaseOperation(ctx context.Context, ref capf.OperationRef, instance string, result capf.Result) error
+}
+
+// Issuer signs the public key of a phone. It may be another machine and take its time.
+type Issuer interface {
+	Issue(ctx context.Context, request capf.LSCRequest) (der []byte, err error)
+}
+
+// Traces keeps what a Troubleshoot fetched for people to read; certificate is nil where the phone had none.
+type Traces interface {
+	WriteTrace(device string, kind capf.CertificateKind, certificate *x509.Certificate, at time.Time) error
+}
+
+// Settings are the choices of the machine's configuration.
+type Settings struct {
+	MinTLS                     uint16        // a version of crypto/tls
+	MaxSessions                int           // in all
+	MaxSessionsPerAddress      int           // 0: no limit
+	HandshakeTimeout           time.Duration // also the wait for a free place
+	MessageTimeout             time.Duration
+	AnnounceAuthenticationType bool // send element 8 in the first message, as the recordings do
+}
+
+// Server answers phones.
+type Server struct {
+	Phones      Phones
+	Operations  Operations
+	Issuer      Issuer
+	Traces      Traces
+	Certificate tls.Certificate // the CAPF certificate with its key
+	Settings    Settings
+	Instance    string // of the service, as the store knows it
+	Clock       func() time.Time
+	Random      io.Reader // for session IDs
+	Log         *slog.Logger
+
+	sessions sync.WaitGroup
+	limiter  *limiter
+	registry registry
+}
+
+const (
+	acceptPauseMin = 5 * time.Millisecond
+	acceptPauseMax = time.Second
+)
+
+// Serve answers phones until the context ends, and then until every session has ended, which it hurries.
+// It closes the listener. The loop never waits for a handshake: a silent connection stops nobody.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	s.limiter = newLimiter(s.Settings.MaxSessions, s.Settings.MaxSessionsPerAddress)
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
+	defer stop()
+	defer s.sessions.Wait()
+	config := s.tlsConfig()
+	pause := acceptPauseMin
+	for {
+		conn, err := listener.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("accept phones: %w", err)
+		}
+		if err != nil {
+			// Out of descriptors, most likely: sessions that end give some back.
+			s.Log.Warn("accept", "error", err, "pause", pause)
+			sleep(ctx, pause)
+			pause = min(2*pause, acceptPauseMax)
+			continue
+		}
+		pause = acceptPauseMin
+		s.sessions.Go(func() { s.serveConn(ctx, conn, config) })
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

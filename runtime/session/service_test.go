@@ -1,0 +1,186 @@
+// Old phones need these of the standard library; see cmd/capf.
+//
+//go:debug rsa1024min=0
+//go:debug tlssha1=1
+package session_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"capf/runtime/ca"
+	"capf/runtime/capf"
+	"capf/runtime/phone"
+	"capf/runtime/session"
+	"capf/runtime/store/sqlite"
+)
+
+const instance = "this service"
+
+// service is the phone service on loopback, with a real store and a real authority.
+type service struct {
+	t         *testing.T
+	store     *sqlite.Store
+	authority *ca.Authority
+	server    *session.Server
+	traces    *memoryTraces
+	address   string
+	stop      func() // ends the service and waits for it
+}
+
+// memoryTraces remembers what would have gone into trace files.
+type memoryTraces struct {
+	mu     sync.Mutex
+	traces map[string]*x509.Certificate
+}
+
+func (m *memoryTraces) WriteTrace(device string, kind capf.CertificateKind, certificate *x509.Certificate, _ time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.traces[device+"-"+string(kind)] = certificate
+	return nil
+}
+
+// theAuthority is made once: a key of 2048 bits takes its time.
+var theAuthority = sync.OnceValues(func() (*ca.Authority, error) {
+	return ca.New(ca.Options{CommonName: "CAPF-test", KeySize: 2048}, ca.System())
+})
+
+func usual() session.Settings {
+	return session.Settings{MinTLS: tls.VersionTLS10, MaxSessions: 1000, HandshakeTimeout: 10 * time.Second, MessageTimeout: 20 * time.Second}
+}
+
+func newService(t *testing.T, settings session.Settings) *service {
+	t.Helper()
+	authority, err := theAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "capf.db"), Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := &service{t: t, store: store, authority: authority, traces: &memoryTraces{traces: make(map[string]*x509.Certificate)}}
+	s.server = &session.Server{Phones: store, Operations: store, Issuer: authority, Traces: s.traces, Certificate: authority.TLS(),
+		Settings: settings, Instance: instance, Clock: time.Now, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	s.start()
+	return s
+}
+
+func (s *service) start() {
+	s.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.address = listener.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.server.Serve(ctx, listener) }()
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.t.Cleanup(s.stop)
+}
+
+// set applies changes as an administrator does.
+func (s *service) set(changes ...capf.PhoneChange) {
+	s.t.Helper()
+	if _, err := s.store.ApplyChanges(context.Background(), capf.ApplyUpsert, changes, capf.ChangeContext{Actor: "test"}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// pending sets an operation by null string.
+func (s *service) pending(device string, operation capf.Operation, size capf.KeySize) {
+	s.t.Helper()
+	mode := capf.AuthByNullString
+	s.set(capf.PhoneChange{Device: device, Operation: &operation, AuthMode: &mode, KeySize: &size})
+}
+
+// pendingByString sets an installation by authentication string.
+func (s *service) pendingByString(device, text string) capf.AuthenticationString {
+	s.t.Helper()
+	digits, err := capf.ParseAuthenticationString(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	operation, mode := capf.OperationInstall, capf.AuthByString
+	s.set(capf.PhoneChange{Device: device, Operation: &operation, AuthMode: &mode, AuthString: &digits})
+	return digits
+}
+
+func (s *service) phone(device string) capf.Phone {
+	s.t.Helper()
+	found, err := s.store.Phone(context.Background(), device)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return found
+}
+
+func (s *service) status(device string) capf.Status {
+	s.t.Helper()
+	found := s.phone(device)
+	return found.Last.Status(time.Now(), instance)
+}
+
+func (s *service) certificates(device string) []capf.Certificate {
+	s.t.Helper()
+	var all []capf.Certificate
+	err := s.store.Certificates(context.Background(), device, func(c capf.Certificate) error {
+		all = append(all, c)
+		return nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return all
+}
+
+// states counts the certificates of a device by state.
+func (s *service) states(device string) map[capf.CertificateState]int {
+	s.t.Helper()
+	counts := make(map[capf.CertificateState]int)
+	for _, c := range s.certificates(device) {
+		counts[c.State]++
+	}
+	return counts
+}
+
+// config is a phone that trusts this service's certificate and calls it under the null string.
+func (s *service) config(device string) phone.Config {
+	return phone.Config{Device: device, Server: s.address, Mode: capf.AuthByNullString, Timeout: 20 * time.Second,
+		VerifyServer: func(certificate *x509.Certificate) error {
+			if !certificate.Equal(s.authority.Certificate) {
+				s.t.Errorf("the service showed %s", certificate.Subject)
+			}
+			return nil
+		}}
+}
+
+// call has a phone call.
+func (s *service) call(config phone.Config) phone.Outcome {
+	s.t.Helper()
+	calling, err := phone.New(config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return calling.Run(context.Background())
+}
