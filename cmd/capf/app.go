@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+
+	"golang.org/x/term"
+
+	"capf/runtime/ca"
+	"capf/runtime/capf"
+	"capf/runtime/config"
+	"capf/runtime/daemon"
+	"capf/runtime/store/sqlite"
+)
+
+// app is what every command gets: where the data is, and where its words go.
+type app struct {
+	ctx      context.Context
+	data     string
+	config   string
+	json     bool
+	logLevel string
+	stdin    io.Reader
+	stdout   io.Writer
+	stderr   io.Writer
+}
+
+// store opens the store of the data directory; the caller closes it.
+func (a *app) store() (*sqlite.Store, error) {
+	return sqlite.Open(a.ctx, sqlite.Options{Path: a.storePath()})
+}
+
+// newStore is store, but makes it or brings its schema up to date where needed.
+func (a *app) newStore() (*sqlite.Store, error) {
+	return sqlite.Open(a.ctx, sqlite.Options{Path: a.storePath(), Create: true, Upgrade: true})
+}
+
+func (a *app) storePath() string { return filepath.Join(a.data, daemon.StoreFile) }
+
+// withStore runs something on the store.
+func (a *app) withStore(do func(*sqlite.Store) error) (err error) {
+	store, err := a.store()
+	if err != nil {
+		return err
+	}
+	defer closeInto(&err, store)
+	return do(store)
+}
+
+// closeInto closes and keeps the first error.
+func closeInto(err *error, closer io.Closer) {
+	if problem := closer.Close(); *err == nil {
+		*err = problem
+	}
+}
+
+// authority loads the CAPF identity.
+func (a *app) authority() (*ca.Authority, error) { return ca.Load(a.data, ca.System()) }
+
+// settings reads the configuration file; the log level of the command line stands above it.
+func (a *app) settings() (config.Config, error) {
+	settings, err := config.Load(a.config)
+	if err != nil {
+		return config.Config{}, err
+	}
+	if a.logLevel != "" {
+		settings.Log.Level = a.logLevel
+	}
+	return settings, settings.Validate()
+}
+
+// logger writes to standard error.
+func (a *app) logger(settings config.Log) (*slog.Logger, error) {
+	level, err := settings.SlogLevel()
+	if err != nil {
+		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "log level", Err: err}
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if settings.Format == "json" {
+		return slog.New(slog.NewJSONHandler(a.stderr, options)), nil
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, options)), nil
+}
+
+// actor is the person at the keyboard, for the history.
+func actor() string {
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		return name
+	}
+	if current, err := user.Current(); err == nil {
+		return current.Username
+	}
+	return "unknown"
+}
+
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

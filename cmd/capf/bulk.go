@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"capf/runtime/capf"
+	"capf/runtime/store/sqlite"
+)
+
+type bulkCommands struct {
+	Apply bulkApplyCommand `cmd:"" help:"Apply a CSV file: all rows or none."`
+}
+
+type bulkApplyCommand struct {
+	File   string `arg:"" help:"CSV with a header line; - for standard input. Columns: device, operation, auth-mode, auth-string, key-size, completes-by, security-mode, description."`
+	DryRun bool   `help:"Check every row and change nothing."`
+}
+
+// Run applies the file.
+func (c *bulkApplyCommand) Run(app *app) error {
+	changes, err := c.read(app)
+	if err != nil {
+		return err
+	}
+	return app.withStore(func(store *sqlite.Store) error {
+		apply := store.ApplyChanges
+		if c.DryRun {
+			apply = store.TryChanges
+		}
+		changed, err := apply(app.ctx, capf.ApplyUpsert, changes, capf.ChangeContext{Actor: actor()})
+		if err != nil {
+			return err
+		}
+		return c.tell(app, changed)
+	})
+}
+
+func (c *bulkApplyCommand) read(app *app) ([]capf.PhoneChange, error) {
+	var source io.Reader = app.stdin
+	if c.File != "-" {
+		file, err := os.Open(c.File)
+		if err != nil {
+			return nil, &capf.Error{Code: capf.CodeInvalid, Message: "bulk file", Err: err}
+		}
+		defer file.Close()
+		source = file
+	}
+	return capf.ReadBulk(source)
+}
+
+// tell says how many operations began, and collects the warnings that many rows share.
+func (c *bulkApplyCommand) tell(app *app, changed []capf.Changed) error {
+	operations := 0
+	for _, one := range changed {
+		if one.Effect != capf.EffectNone {
+			operations++
+		}
+	}
+	const most = 5
+	warnings := warningsOf(changed)
+	for _, warning := range warnings[:min(most, len(warnings))] {
+		app.say("warning: %s", warning)
+	}
+	if len(warnings) > most {
+		app.say("warning: %d more like these", len(warnings)-most)
+	}
+	verb := "applied"
+	if c.DryRun {
+		verb = "would be applied"
+	}
+	if app.json {
+		return app.printJSON(map[string]any{"rows": len(changed), "operations": operations, "dry-run": c.DryRun})
+	}
+	_, err := fmt.Fprintf(app.stdout, "%d rows %s, %d operations set or changed\n", len(changed), verb, operations)
+	return err
+}
+
+func warningsOf(changed []capf.Changed) []string {
+	var warnings []string
+	for _, one := range changed {
+		warnings = append(warnings, one.Warnings...)
+	}
+	return warnings
+}

@@ -1,0 +1,115 @@
+// Command capf migrates the data of CAPF 1.0, distributes the certificate trust list, and serves phones.
+// What its commands are called and print is a contract (`cli.md`); what they do stands in the packages that
+// they call.
+package main
+
+// What phones and servers of the CallManager 4.1 era need of Go's standard library:
+//
+// rsa1024min=0: SAST tokens and phones may have RSA keys of 512 bits, which crypto/rsa refuses otherwise. It
+// holds for the whole program; our own keys are never below 2048 bits (runtime/ca), and a phone gets a
+// short key only where its key size says so.
+//
+// tlssha1=1: phones that reach TLS 1.2 and offer SHA-1 as their only signature hash cannot shake hands
+// otherwise.
+//
+// x509negativeserial=1: certificates of old Windows servers have negative serial numbers, and must still be
+// read from their files.
+//go:debug rsa1024min=0
+//go:debug tlssha1=1
+//go:debug x509negativeserial=1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/hashicorp/go-multierror"
+
+	"capf/runtime/capf"
+)
+
+type commands struct {
+	Data     string `help:"Directory of the store, the keys and the traces." env:"CAPF_DATA" default:"capf-data" type:"path" placeholder:"DIR"`
+	Config   string `help:"Configuration of this machine (TOML)." type:"path" placeholder:"FILE"`
+	JSON     bool   `help:"Print one JSON document." name:"json"`
+	LogLevel string `help:"debug, info, warn or error." placeholder:"LEVEL"`
+
+	Init        initCommand         `cmd:"" help:"Activate CAPF: data directory, store, key pair and certificate."`
+	Node        nodeCommands        `cmd:"" help:"The servers of the cluster."`
+	CTL         ctlCommands         `cmd:"" name:"ctl" help:"The certificate trust list: tokens, list, distribution."`
+	Serve       serveCommand        `cmd:"" help:"Answer phones."`
+	Phone       phoneCommands       `cmd:"" help:"Phones and their certificate operations."`
+	Bulk        bulkCommands        `cmd:"" help:"Change many phones by a file."`
+	Report      reportCommand       `cmd:"" help:"The CAPF report."`
+	Certificate certificateCommands `cmd:"" help:"Certificates that were issued or seen."`
+	Parameter   parameterCommands   `cmd:"" help:"Service and enterprise parameters."`
+	Simulate    simulateCommand     `cmd:"" help:"Phones that speak the protocol, for trials and load."`
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run carries out one command and gives the exit status.
+func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var commands commands
+	parser, err := kong.New(&commands, kong.Name("capf"), kong.Writers(stdout, stderr),
+		kong.Description("Certificates for Cisco IP phones: migrate from CAPF 1.0, distribute the trust list, serve phones."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		return report(stderr, err)
+	}
+	parsed, err := parser.Parse(arguments)
+	if err != nil {
+		return report(stderr, usageError(err))
+	}
+	app := &app{ctx: ctx, data: commands.Data, config: commands.Config, json: commands.JSON, logLevel: commands.LogLevel,
+		stdin: stdin, stdout: stdout, stderr: stderr}
+	return report(stderr, parsed.Run(app))
+}
+
+// usageError makes what kong says an error of usage.
+func usageError(err error) error {
+	if capf.HasCode(err, capf.CodeInvalid) {
+		return err
+	}
+	return &capf.Error{Code: capf.CodeInvalid, Message: err.Error(), Hint: "see `capf --help`"}
+}
+
+// report prints what failed, a line each, and gives the exit status.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	for _, one := range lines(err) {
+		fmt.Fprintln(stderr, "capf:", strings.ReplaceAll(one.Error(), "\n", "; "))
+	}
+	return exitStatus(err)
+}
+
+// lines takes collected failures apart.
+func lines(err error) []error {
+	var many *multierror.Error
+	if errors.As(err, &many) {
+		return many.Errors
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// exitStatus gives the highest status of what failed: wrong usage counts more than failure.
+func exitStatus(err error) int {
+	status := 0
+	for _, one := range lines(err) {
+		status = max(status, capf.ConsequenceOf(one).Exit)
+	}
+	return status
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/pem"
+	"errors"
+	"net/netip"
+	"os"
+
+	"crypto/x509"
+
+	"capf/ctl/distribute"
+	"capf/runtime/capf"
+	"capf/runtime/store/sqlite"
+)
+
+type nodeCommands struct {
+	Add    nodeAddCommand    `cmd:"" help:"Add a server of the cluster."`
+	List   nodeListCommand   `cmd:"" help:"All servers."`
+	Remove nodeRemoveCommand `cmd:"" help:"Forget a server; its files stay."`
+}
+
+type nodeAddCommand struct {
+	Name         string        `arg:"" help:"Host name."`
+	Role         capf.NodeRole `required:"" help:"ccm+tftp, ccm or tftp." placeholder:"ROLE"`
+	Address      netip.Addr    `required:"" help:"IPv4 address." placeholder:"IP"`
+	Publisher    bool          `help:"This is the publisher, on which CAPF runs; a cluster has one."`
+	DNSName      string        `name:"dns-name" help:"Name by which phones reach it; default: its name." placeholder:"NAME"`
+	Certificate  string        `help:"Its certificate, PEM or DER; without one it cannot stand in a trust list." type:"path" placeholder:"FILE"`
+	Target       string        `required:"" help:"Where its files go: file:///dir" placeholder:"URL"`
+	Certificates string        `help:"Folder for certificates, below the target." default:"Certificates" placeholder:"DIR"`
+	TFTP         string        `name:"tftp" help:"Folder for the trust list, below the target." default:"TFTPPath" placeholder:"DIR"`
+}
+
+// Run adds the node after all of it has been checked.
+func (c *nodeAddCommand) Run(app *app) error {
+	node := capf.Node{Name: c.Name, Role: c.Role, Address: c.Address, DNSName: c.DNSName, Publisher: c.Publisher,
+		Target: c.Target, CertificatesDir: c.Certificates, TFTPDir: c.TFTP}
+	if err := node.Validate(); err != nil {
+		return err
+	}
+	if err := receiver(node).Validate(); err != nil {
+		return &capf.Error{Code: capf.CodeInvalid, Message: "node", Err: err}
+	}
+	if c.Certificate != "" {
+		der, err := readCertificate(c.Certificate)
+		if err != nil {
+			return err
+		}
+		node.Certificate = der
+	}
+	return app.withStore(func(store *sqlite.Store) error {
+		if err := store.AddNode(app.ctx, node, actor()); err != nil {
+			return err
+		}
+		if node.Certificate == nil {
+			app.say("%s has no certificate: it can receive files, but `capf ctl build` will refuse", node.Name)
+		}
+		return nil
+	})
+}
+
+// receiver gives the node as the distribution knows it.
+func receiver(node capf.Node) distribute.Node {
+	return distribute.Node{Name: node.Name, Target: node.Target, CertificatesDir: node.CertificatesDir, TFTPDir: node.TFTPDir}
+}
+
+const maxCertificateFile = 1 << 20
+
+// readCertificate reads one certificate, PEM or DER, and gives its DER.
+func readCertificate(path string) ([]byte, error) {
+	refuse := func(err error) error {
+		return &capf.Error{Code: capf.CodeInvalid, Message: "certificate " + path, Err: err, Hint: "give one certificate, PEM or DER"}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxCertificateFile {
+		return nil, refuse(errors.New("it is no file of at most 1 MiB"))
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	der := content
+	if block, _ := pem.Decode(content); block != nil {
+		if block.Type != "CERTIFICATE" {
+			return nil, refuse(errors.New("its first PEM block is no certificate"))
+		}
+		der = block.Bytes
+	}
+	if _, err := x509.ParseCertificate(der); err != nil {
+		return nil, refuse(err)
+	}
+	return der, nil
+}
+
+type nodeListCommand struct{}
+
+// Run lists the nodes.
+func (c *nodeListCommand) Run(app *app) error {
+	return app.withStore(func(store *sqlite.Store) error {
+		nodes, err := store.Nodes(app.ctx)
+		if err != nil {
+			return err
+		}
+		list := app.list("name", "role", "address", "publisher", "dns-name", "certificate", "target", "certificates", "tftp")
+		for _, node := range nodes {
+			subject := ""
+			if certificate, err := x509.ParseCertificate(node.Certificate); err == nil {
+				subject = certificate.Subject.String()
+			}
+			if err := list.add(node.Name, node.Role, node.Address.String(), node.Publisher, node.DNSName, subject, node.Target,
+				node.CertificatesDir, node.TFTPDir); err != nil {
+				return err
+			}
+		}
+		return list.close()
+	})
+}
+
+type nodeRemoveCommand struct {
+	Name string `arg:"" help:"Name of the node."`
+}
+
+// Run removes the node.
+func (c *nodeRemoveCommand) Run(app *app) error {
+	return app.withStore(func(store *sqlite.Store) error { return store.RemoveNode(app.ctx, c.Name, actor()) })
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+)
+
+// list prints rows under columns: aligned on a terminal, tab-separated without one, as one JSON array of
+// objects with --json. It holds back nothing but what alignment needs.
+type list struct {
+	columns []string
+	out     *bufio.Writer
+	table   *tabwriter.Writer // nil unless on a terminal
+	json    bool
+	rows    int
+}
+
+func (a *app) list(columns ...string) *list {
+	l := &list{columns: columns, out: bufio.NewWriter(a.stdout), json: a.json}
+	if !a.json && isTerminal(a.stdout) {
+		l.table = tabwriter.NewWriter(l.out, 0, 0, 2, ' ', 0)
+	}
+	if !a.json {
+		l.line(columns)
+	}
+	return l
+}
+
+// add prints a row, whose values stand in the order of the columns.
+func (l *list) add(values ...any) error {
+	l.rows++
+	if l.json {
+		return l.addJSON(values)
+	}
+	cells := make([]string, len(values))
+	for i, value := range values {
+		cells[i] = fmt.Sprint(value)
+	}
+	l.line(cells)
+	return nil
+}
+
+func (l *list) line(cells []string) {
+	for i, cell := range cells {
+		cells[i] = plain(cell)
+	}
+	if l.table != nil {
+		fmt.Fprintln(l.table, strings.Join(cells, "\t"))
+		return
+	}
+	fmt.Fprintln(l.out, strings.Join(cells, "\t"))
+}
+
+// addJSON keeps the order of the columns, which a map would not.
+func (l *list) addJSON(values []any) error {
+	separator := ",\n  "
+	if l.rows == 1 {
+		separator = "[\n  "
+	}
+	if _, err := l.out.WriteString(separator); err != nil {
+		return err
+	}
+	return writeObject(l.out, l.columns, values)
+}
+
+func writeObject(w *bufio.Writer, names []string, values []any) error {
+	for i, value := range values {
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("print %s: %w", names[i], err)
+		}
+		separator := ", "
+		if i == 0 {
+			separator = "{"
+		}
+		fmt.Fprintf(w, "%s%q: %s", separator, names[i], encoded)
+	}
+	_, err := w.WriteString("}")
+	return err
+}
+
+// close prints what is left.
+func (l *list) close() error {
+	if l.json {
+		ending := "\n]\n"
+		if l.rows == 0 {
+			ending = "[]\n"
+		}
+		if _, err := l.out.WriteString(ending); err != nil {
+			return err
+		}
+	}
+	if l.table != nil {
+		if err := l.table.Flush(); err != nil {
+			return err
+		}
+	}
+	return l.out.Flush()
+}
+
+// plain takes from a text what would break a line or a terminal: it may come from a phone or a file.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// printJSON prints one document.
+func (a *app) printJSON(value any) error {
+	encoder := json.NewEncoder(a.stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// say prints a line about what was done, or a warning, for a person.
+func (a *app) say(format string, values ...any) { fmt.Fprintf(a.stderr, format+"\n", values...) }
+
+// fields prints one thing as names and values, or as one JSON object.
+func (a *app) fields(names []string, values []any) error {
+	out := bufio.NewWriter(a.stdout)
+	if a.json {
+		if err := writeObject(out, names, values); err != nil {
+			return err
+		}
+		fmt.Fprintln(out)
+		return out.Flush()
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for i, name := range names {
+		fmt.Fprintf(table, "%s\t%s\n", name, plain(fmt.Sprint(values[i])))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return out.Flush()
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"slices"
+
+	"capf/ctl"
+	"capf/runtime/ca"
+	"capf/runtime/capf"
+	"capf/runtime/store/sqlite"
+)
+
+// remindOfList says so where the newest list was made without the CAPF certificate in force (A1).
+func remindOfList(app *app, store *sqlite.Store, authority *ca.Authority) error {
+	latest, err := store.LatestCTL(app.ctx)
+	if capf.HasCode(err, capf.CodeNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	file, err := ctl.Decode(latest.File)
+	if err != nil {
+		return err
+	}
+	certificates, err := file.Certificates(ctl.RoleCAPF)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(certificates, authority.Certificate.Equal) {
+		app.say("the newest trust list (version %d) does not hold this CAPF certificate: phones will refuse it until `capf ctl build` and `capf ctl distribute` have been run",
+			latest.Version)
+	}
+	return nil
+}

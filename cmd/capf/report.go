@@ -1,0 +1,83 @@
+package main
+
+import (
+	"io"
+
+	"github.com/google/renameio/v2"
+
+	"capf/runtime/capf"
+	"capf/runtime/store/sqlite"
+)
+
+type reportCommand struct {
+	CSV           string          `name:"csv" help:"Write CSV to a file, or to standard output with -. It holds authentication strings: keep it in a safe place." placeholder:"FILE"`
+	Device        string          `help:"Devices that match, as SEP0011*." placeholder:"GLOB"`
+	Operation     *capf.Operation `help:"Phones with this operation pending." placeholder:"O"`
+	Status        *capf.Status    `help:"Phones in this status." placeholder:"S"`
+	AuthMode      *capf.AuthMode  `help:"Phones with this authentication mode." placeholder:"M"`
+	LSCStatus     *capf.LSCStatus `name:"lsc-status" help:"none, installed, expired or unknown." placeholder:"L"`
+	ExpiresBefore string          `help:"Phones whose LSC ends before this time." placeholder:"T"`
+}
+
+// Run prints the report, or writes it as CSV.
+func (c *reportCommand) Run(app *app) error {
+	before, err := parseOptionalTime(c.ExpiresBefore)
+	if err != nil {
+		return err
+	}
+	filter := capf.PhoneFilter{Device: c.Device, Operation: c.Operation, Status: c.Status, AuthMode: c.AuthMode,
+		LSCStatus: c.LSCStatus, ExpiresBefore: before}
+	return app.withStore(func(store *sqlite.Store) error {
+		switch c.CSV {
+		case "":
+			return c.print(app, store, filter)
+		case "-":
+			return writeReport(app, store, filter, app.stdout)
+		}
+		return c.writeFile(app, store, filter)
+	})
+}
+
+func (c *reportCommand) print(app *app, store *sqlite.Store, filter capf.PhoneFilter) error {
+	at, err := store.Moment()
+	if err != nil {
+		return err
+	}
+	list := app.list(capf.ReportColumns...)
+	if err := store.Phones(app.ctx, filter, func(phone capf.Phone) error { return list.add(anyOf(phone.ReportRow(at))...) }); err != nil {
+		return err
+	}
+	return list.close()
+}
+
+// writeFile writes a file that is whole or not there, for its owner only.
+func (c *reportCommand) writeFile(app *app, store *sqlite.Store, filter capf.PhoneFilter) error {
+	file, err := renameio.NewPendingFile(c.CSV, renameio.WithPermissions(0o600), renameio.IgnoreUmask())
+	if err != nil {
+		return &capf.Error{Code: capf.CodeUnavailable, Message: "write the report", Err: err, Hint: "check the folder"}
+	}
+	defer file.Cleanup()
+	if err := writeReport(app, store, filter, file); err != nil {
+		return err
+	}
+	if err := file.CloseAtomicallyReplace(); err != nil {
+		return &capf.Error{Code: capf.CodeUnavailable, Message: "write the report", Err: err, Hint: "check the folder"}
+	}
+	app.say("%s holds authentication strings: keep it in a safe place", c.CSV)
+	return nil
+}
+
+func writeReport(app *app, store *sqlite.Store, filter capf.PhoneFilter, w io.Writer) error {
+	at, err := store.Moment()
+	if err != nil {
+		return err
+	}
+	report, err := capf.NewReportWriter(w)
+	if err != nil {
+		return err
+	}
+	if err := store.Phones(app.ctx, filter, func(phone capf.Phone) error { return report.Write(&phone, at) }); err != nil {
+		return err
+	}
+	return report.Close()
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+
+	"capf/runtime/ca"
+	"capf/runtime/daemon"
+)
+
+type serveCommand struct {
+	Listen      string `help:"Address for phones; default: the configuration, else every address and the enterprise parameter capf-phone-port." placeholder:"ADDR"`
+	AdminListen string `help:"Address for people and monitors, or off." placeholder:"ADDR"`
+}
+
+// Run serves until it is interrupted.
+func (c *serveCommand) Run(app *app) (err error) {
+	settings, err := app.settings()
+	if err != nil {
+		return err
+	}
+	log, err := app.logger(settings.Log)
+	if err != nil {
+		return err
+	}
+	service, err := daemon.Open(app.ctx, daemon.Options{Data: app.data, Config: settings, Listen: c.Listen,
+		AdminListen: c.AdminListen, Log: log, Environment: ca.System()})
+	if err != nil {
+		return err
+	}
+	defer closeInto(&err, service)
+	fmt.Fprintf(app.stderr, "ready phone=%s admin=%s\n", service.PhoneAddress(), service.AdminURL())
+	return service.Run(app.ctx)
+}
