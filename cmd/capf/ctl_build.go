@@ -59,7 +59,9 @@ func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store) (ctl.Contents,
 	if err != nil {
 		return ctl.Contents{}, err
 	}
-	contents := ctl.Contents{Timestamp: time.Now().UTC().Truncate(time.Second), Digest: digest, SingleToken: c.SingleToken}
+	contents := ctl.Contents{Timestamp: time.Now().UTC().Truncate(time.Second), Digest: digest, SingleToken: c.SingleToken,
+		// Phones of the 4.1 era are to be spared the element [P], and a list is for all phones of the cluster.
+		SignerVersion: ctl.SignerVersionOmitted}
 	tokens, err := store.Tokens(app.ctx)
 	if err != nil {
 		return ctl.Contents{}, err

@@ -1,8 +1,3 @@
-// Command capf migrates the data of CAPF 1.0, distributes the certificate trust list, and serves phones.
-// What its commands are called and print is a contract (`cli.md`); what they do stands in the packages that
-// they call.
-package main
-
 // What phones and servers of the CallManager 4.1 era need of Go's standard library:
 //
 // rsa1024min=0: SAST tokens and phones may have RSA keys of 512 bits, which crypto/rsa refuses otherwise. It
@@ -14,9 +9,15 @@ package main
 //
 // x509negativeserial=1: certificates of old Windows servers have negative serial numbers, and must still be
 // read from their files.
+//
 //go:debug rsa1024min=0
 //go:debug tlssha1=1
 //go:debug x509negativeserial=1
+
+// Command capf migrates the data of CAPF 1.0, distributes the certificate trust list, and serves phones.
+// What its commands are called and print is a contract (`cli.md`); what they do stands in the packages that
+// they call.
+package main
 
 import (
 	"context"

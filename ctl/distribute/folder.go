@@ -1,0 +1,132 @@
+package distribute
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"syscall"
+)
+
+// folderTarget is a folder of this machine, a mounted share as a rule. os.Root keeps every access below
+// it, symbolic links included.
+type folderTarget struct{ root *os.Root }
+
+// OpenFolder opens a `file:///folder` target. The folder itself must be there: one that is not mounted
+// must not be taken for an empty one.
+func OpenFolder(_ context.Context, address *url.URL) (Target, error) {
+	if err := checkFolderURL(address); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(filepath.FromSlash(address.Path))
+	if err != nil {
+		return nil, fmt.Errorf("target folder: %w; make it, or mount what belongs there", err)
+	}
+	return &folderTarget{root}, nil
+}
+
+func checkFolderURL(address *url.URL) error {
+	switch {
+	case address.Host != "" && address.Host != "localhost":
+		return fmt.Errorf("target %s: a file URL has no host: write file:///folder with three slashes", address.Redacted())
+	case !path.IsAbs(address.Path) || address.Opaque != "":
+		return fmt.Errorf("target %s: the folder must be absolute: write file:///folder", address.Redacted())
+	case address.RawQuery != "" || address.Fragment != "" || address.User != nil:
+		return fmt.Errorf("target %s: a file URL is a folder only; write %%3F and %%23 for ? and #", address.Redacted())
+	}
+	return nil
+}
+
+func (t *folderTarget) MakeFolder(folder string) error {
+	if info, err := t.root.Stat(folder); err == nil && info.IsDir() {
+		return nil
+	}
+	if err := t.root.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	for ; folder != "."; folder = path.Dir(folder) {
+		if err := t.sync(path.Dir(folder)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *folderTarget) List(folder string) ([]string, error) {
+	directory, err := t.root.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	names, err := directory.Readdirnames(-1)
+	return names, cmp.Or(err, directory.Close())
+}
+
+func (t *folderTarget) Read(name string, limit int64) ([]byte, error) {
+	// Looked at before it is opened: opening a named pipe would wait.
+	info, err := t.root.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("is no regular file")}
+	}
+	file, err := t.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err := cmp.Or(err, file.Close()); err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: ErrTooLarge}
+	}
+	return data, nil
+}
+
+// Write makes the file readable for everyone whatever the umask: the TFTP server runs as someone else.
+func (t *folderTarget) Write(name string, data []byte) error {
+	file, err := t.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Chmod(0o644)
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	return cmp.Or(err, file.Close())
+}
+
+func (t *folderTarget) Rename(from, to string) error {
+	if err := t.root.Rename(from, to); err != nil {
+		return err
+	}
+	return t.sync(path.Dir(to))
+}
+
+func (t *folderTarget) Remove(name string) error { return t.root.Remove(name) }
+
+func (t *folderTarget) Close() error { return t.root.Close() }
+
+// sync brings a folder's names to disk. Some shares cannot do that for folders; they say so, and there is
+// nothing more to be had from them.
+func (t *folderTarget) sync(folder string) error {
+	directory, err := t.root.Open(folder)
+	if err != nil {
+		return err
+	}
+	err = directory.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return cmp.Or(err, directory.Close())
+}

@@ -1,0 +1,128 @@
+package ctl
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+)
+
+// Record is one certificate with one role. It is read from the elements; changing it changes no file.
+type Record struct {
+	Position int       // the byte at which it begins
+	Number   int       // from 1, as a list is shown
+	Elements []Element // as they came
+
+	Length               int
+	DNSName              string
+	Role                 Role
+	ID                   SignerID // subject, issuer and serial number
+	PublicKey            []byte   // RSA: PKCS #1 RSAPublicKey; EC: the uncompressed point
+	CertificateSignature []byte
+	Certificate          []byte     // DER; nil in a hash record
+	Address              netip.Addr // not valid where it is absent
+	Hash                 []byte     // of the certificate, in a hash record
+	HashAlgorithm        []byte     // as it came: ctl-format.md gives no numbers for it
+}
+
+// IsHash tells whether the record carries a hash instead of a certificate.
+func (r *Record) IsHash() bool { return r.Certificate == nil }
+
+// ParseCertificate reads the record's certificate. A hash record has none.
+func (r *Record) ParseCertificate() (*x509.Certificate, error) {
+	if r.IsHash() {
+		return nil, faultAt(r.Position, r.name(), "carries a hash, not a certificate")
+	}
+	certificate, err := x509.ParseCertificate(r.Certificate)
+	if err != nil {
+		return nil, r.fault(TagCertificate, "not a readable certificate: %w", err)
+	}
+	return certificate, nil
+}
+
+func (r *Record) name() string { return fmt.Sprintf("record %d", r.Number) }
+
+// fault places a problem at one of the record's elements, or at the record itself where that is absent.
+func (r *Record) fault(tag Tag, problem string, arguments ...any) *FormatError {
+	position := r.Position
+	if element, ok := find(r.Elements, tag); ok {
+		position = element.Position
+	}
+	return faultAt(position, r.name()+", "+recordFields[tag].name, problem, arguments...)
+}
+
+// recordFields is the schema of ctl-format.md, "Records". Which elements a certificate record must have
+// is Verify's to say: a list that is only carried along need not be perfect to be shown.
+var recordFields = schema[Record]{
+	TagRecordLength: {name: "record length", required: true, read: func(r *Record, e Element, name string) error {
+		length, err := unsigned(e, 2, name)
+		r.Length = int(length)
+		return err
+	}},
+	TagDNSName: {name: "DNS name", read: func(r *Record, e Element, name string) error {
+		return readText(&r.DNSName, e, name)
+	}},
+	TagSubject: {name: "subject name", read: func(r *Record, e Element, name string) error {
+		return readText(&r.ID.Subject, e, name)
+	}},
+	TagRole: {name: "function", required: true, read: func(r *Record, e Element, name string) error {
+		number, err := unsigned(e, 2, name)
+		r.Role = Role(number)
+		return err
+	}},
+	TagIssuer: {name: "issuer name", read: func(r *Record, e Element, name string) error {
+		return readText(&r.ID.Issuer, e, name)
+	}},
+	TagSerial: {name: "serial number", read: func(r *Record, e Element, _ string) error {
+		r.ID.Serial = e.Value
+		return nil
+	}},
+	TagPublicKey: {name: "public key", read: func(r *Record, e Element, _ string) error {
+		r.PublicKey = e.Value
+		return nil
+	}},
+	TagCertificateSignature: {name: "signature", read: func(r *Record, e Element, _ string) error {
+		r.CertificateSignature = e.Value
+		return nil
+	}},
+	TagCertificate: {name: "certificate", read: func(r *Record, e Element, name string) error {
+		if len(e.Value) == 0 {
+			return faultAt(e.Position, name, "is empty")
+		}
+		r.Certificate = e.Value
+		return nil
+	}},
+	TagAddress: {name: "IP address", read: func(r *Record, e Element, name string) error {
+		if len(e.Value) != 4 {
+			return faultAt(e.Position, name, "length %d instead of 4", len(e.Value))
+		}
+		r.Address = netip.AddrFrom4([4]byte(e.Value))
+		return nil
+	}},
+	TagCertificateHash: {name: "certificate hash", read: func(r *Record, e Element, name string) error {
+		if len(e.Value) == 0 {
+			return faultAt(e.Position, name, "is empty")
+		}
+		r.Hash = e.Value
+		return nil
+	}},
+	TagHashAlgorithm: {name: "hash algorithm", read: func(r *Record, e Element, _ string) error {
+		r.HashAlgorithm = e.Value
+		return nil
+	}},
+}
+
+// check refuses a record that is neither a certificate record nor a hash record.
+func (r *Record) check() error {
+	_, certificate := find(r.Elements, TagCertificate)
+	_, hash := find(r.Elements, TagCertificateHash)
+	_, algorithm := find(r.Elements, TagHashAlgorithm)
+	switch {
+	case !certificate && !hash:
+		return faultAt(r.Position, r.name(), "neither a certificate nor a certificate hash")
+	case certificate && hash:
+		return faultAt(r.Position, r.name(), "both a certificate and a certificate hash")
+	case hash != algorithm:
+		return faultAt(r.Position, r.name(), "a certificate hash and its algorithm belong together")
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package ctl
+
+import (
+	"crypto"
+	_ "crypto/sha1" // the digest that phones of the 79xx family know
+	_ "crypto/sha512"
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// Role is what a certificate's owner may do for a phone (record tag 4, ctl-format.md).
+type Role uint16
+
+// The roles that ctl-format.md names.
+const (
+	RoleSAST                     Role = 0  // the administrator's security token, which signs the list
+	RoleCCM                      Role = 1  // CallManager
+	RoleCCMTFTP                  Role = 2  // CallManager and TFTP
+	RoleTFTP                     Role = 3  // an alternate TFTP server
+	RoleCAPF                     Role = 4  // the publisher's CAPF
+	RoleApplicationServer        Role = 7  // an application server
+	RoleTrustVerificationService Role = 21 // the trust verification service
+)
+
+var roleWords = map[Role]struct{ word, title string }{
+	RoleSAST:                     {"sast", "System Administrator Security Token"},
+	RoleCCM:                      {"ccm", "CCM"},
+	RoleCCMTFTP:                  {"ccm+tftp", "CCM+TFTP"},
+	RoleTFTP:                     {"tftp", "TFTP"},
+	RoleCAPF:                     {"capf", "CAPF"},
+	RoleApplicationServer:        {"application-server", "APP-SERVER"},
+	RoleTrustVerificationService: {"tvs", "TVS"},
+}
+
+// String returns the role's word as commands use it (`ccm+tftp`, `ccm`, `tftp`, `sast`, `capf`, …), and
+// `role N` for one that is not known.
+func (r Role) String() string {
+	if words, ok := roleWords[r]; ok {
+		return words.word
+	}
+	return fmt.Sprintf("role %d", uint16(r))
+}
+
+// Title returns the role as a list is shown: `CCM+TFTP`, `System Administrator Security Token`.
+func (r Role) Title() string {
+	if words, ok := roleWords[r]; ok {
+		return words.title
+	}
+	return fmt.Sprintf("unknown (%d)", uint16(r))
+}
+
+// OfNode tells whether a server of the cluster can have the role: ccm+tftp, ccm or tftp.
+func (r Role) OfNode() bool {
+	return r == RoleCCM || r == RoleCCMTFTP || r == RoleTFTP
+}
+
+// ParseRole reads the role of a node: `ccm+tftp`, `ccm` or `tftp`. The other roles are not given to
+// nodes and are refused.
+func ParseRole(word string) (Role, error) {
+	for role, words := range roleWords {
+		if role.OfNode() && words.word == word {
+			return role, nil
+		}
+	}
+	return 0, fmt.Errorf("role %q: use ccm+tftp, ccm or tftp", word)
+}
+
+// Digest is the digest algorithm of the list's signature (header tag 8).
+type Digest byte
+
+// The digests that ctl-format.md names. Phones of the 79xx family know SHA-1 only.
+const (
+	SHA1   Digest = 1
+	SHA512 Digest = 3
+)
+
+// Hash returns the hash function, and false for a number that ctl-format.md does not name.
+func (d Digest) Hash() (crypto.Hash, bool) {
+	switch d {
+	case SHA1:
+		return crypto.SHA1, true
+	case SHA512:
+		return crypto.SHA512, true
+	}
+	return 0, false
+}
+
+// String returns `sha1`, `sha512`, or `digest N`.
+func (d Digest) String() string {
+	switch d {
+	case SHA1:
+		return "sha1"
+	case SHA512:
+		return "sha512"
+	}
+	return fmt.Sprintf("digest %d", byte(d))
+}
+
+// ParseDigest reads `sha1` or `sha512`.
+func ParseDigest(word string) (Digest, error) {
+	switch word {
+	case "sha1":
+		return SHA1, nil
+	case "sha512":
+		return SHA512, nil
+	}
+	return 0, fmt.Errorf("digest %q: use sha1 or sha512", word)
+}
+
+// Modulus is the size of the signing key (header tag 11).
+type Modulus byte
+
+var modulusBits = []int{512, 1024, 2048, 4096}
+
+// ModulusOf returns the number that stands for a key size in bits, and false for a size that no list can
+// be signed with.
+func ModulusOf(bits int) (Modulus, bool) {
+	for number, known := range modulusBits {
+		if known == bits {
+			return Modulus(number), true
+		}
+	}
+	return 0, false
+}
+
+// Bits returns the key size, and 0 for a number that ctl-format.md does not name.
+func (m Modulus) Bits() int {
+	if int(m) >= len(modulusBits) {
+		return 0
+	}
+	return modulusBits[m]
+}
+
+// String returns the key size in words.
+func (m Modulus) String() string {
+	if m.Bits() == 0 {
+		return fmt.Sprintf("modulus %d", byte(m))
+	}
+	return fmt.Sprintf("%d bits", m.Bits())
+}
+
+// Version is a version number of two bytes, the major one first (header tags 1 and 28).
+type Version uint16
+
+// The versions that are written. SignerVersion11 is for phones that take EC keys; SignerVersionOmitted
+// leaves the element out, as firmware of the CallManager 4.1 era is used to it [P].
+const (
+	FormatVersion        Version = 0x0102
+	SignerVersion10      Version = 0x0100
+	SignerVersion11      Version = 0x0101
+	SignerVersionOmitted Version = 0xFFFF
+)
+
+// String returns `1.2`.
+func (v Version) String() string {
+	return fmt.Sprintf("%d.%d", v>>8, v&0xFF)
+}
+
+// quoted makes text from a file fit for one line on a terminal: what cannot be printed is escaped.
+func quoted(text string) string {
+	if strings.ToValidUTF8(text, "\x00") == text && strings.IndexFunc(text, unprintable) < 0 {
+		return text
+	}
+	var escaped strings.Builder
+	for _, char := range []byte(text) {
+		if char >= ' ' && char < 0x7F {
+			escaped.WriteByte(char)
+		} else {
+			fmt.Fprintf(&escaped, `\x%02x`, char)
+		}
+	}
+	return escaped.String()
+}
+
+func unprintable(char rune) bool { return !unicode.IsPrint(char) }
