@@ -16,7 +16,7 @@ import (
 
 type ctlDistributeCommand struct {
 	Nodes     []string `arg:"" optional:"" name:"node" help:"Only these nodes."`
-	Failed    bool     `help:"Only the nodes that did not get everything the last time."`
+	Failed    bool     `help:"Only the nodes that have not got all of the newest list yet."`
 	StartOver bool     `help:"Replace lists that ours does not succeed; phones that hold those must be reset by hand."`
 }
 
@@ -24,11 +24,11 @@ type ctlDistributeCommand struct {
 // status is 3.
 func (c *ctlDistributeCommand) Run(app *app) error {
 	return app.withStore(func(store *sqlite.Store) error {
-		nodes, err := c.choose(app, store)
+		payload, latest, err := payloadOf(app, store)
 		if err != nil {
 			return err
 		}
-		payload, latest, err := payloadOf(app, store)
+		nodes, err := c.choose(app, store, latest.Version)
 		if err != nil {
 			return err
 		}
@@ -72,8 +72,8 @@ func partly(bad, all int, what, hint string) error {
 	return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %d nodes %s", bad, all, what), Hint: hint}
 }
 
-// choose gives the nodes that are meant.
-func (c *ctlDistributeCommand) choose(app *app, store *sqlite.Store) ([]capf.Node, error) {
+// choose gives the nodes that are meant; with --failed those that are not known to have all of that version.
+func (c *ctlDistributeCommand) choose(app *app, store *sqlite.Store, version int64) ([]capf.Node, error) {
 	nodes, err := namedNodes(app, store, c.Nodes)
 	if err != nil || !c.Failed {
 		return nodes, err
@@ -84,7 +84,7 @@ func (c *ctlDistributeCommand) choose(app *app, store *sqlite.Store) ([]capf.Nod
 	}
 	return slices.DeleteFunc(nodes, func(node capf.Node) bool {
 		return slices.ContainsFunc(deliveries, func(d capf.Delivery) bool {
-			return d.Node == node.Name && (d.Outcome == string(distribute.Done) || d.Outcome == string(distribute.Unchanged))
+			return d.Node == node.Name && d.Version == version && (d.Outcome == string(distribute.Done) || d.Outcome == string(distribute.Unchanged))
 		})
 	}), nil
 }
