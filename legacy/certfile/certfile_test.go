@@ -1,0 +1,325 @@
+// Old certificates have keys of 512 bits and negative serial numbers; cmd/capf carries the same settings.
+//
+//go:debug rsa1024min=0
+//go:debug x509negativeserial=1
+
+package certfile_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"capf/legacy"
+	"capf/legacy/certfile"
+	"capf/legacy/text"
+)
+
+func read(t testing.TB, content string, options certfile.Options) *certfile.File {
+	t.Helper()
+	file, err := certfile.Read(legacy.BytesInput("x.0", []byte(content)), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func reasons(file *certfile.File) (out []string) {
+	for _, finding := range file.Findings {
+		out = append(out, finding.String())
+	}
+	return out
+}
+
+// kept gives lines and reasons of what was kept aside, each reason once.
+func kept(file *certfile.File) (out []string) {
+	for i, line := range file.Kept {
+		if i > 0 && line.Reason == file.Kept[i-1].Reason {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%d %s", line.Line, line.Reason))
+	}
+	return out
+}
+
+func TestPEM(t *testing.T) {
+	capf, other := selfSigned(t, "CAPF-0011aabb", 1024, nil), selfSigned(t, "CCM", 1024, nil)
+	first, second := block("CERTIFICATE", capf.der), block("X509 CERTIFICATE", other.der)
+	preamble := "Bag Attributes\r\n  M\xfcller\r\n"
+	file := read(t, preamble+strings.ReplaceAll(first, "\n", "\r\n")+"\r\n"+second+"\r\ntail\r\n", certfile.Options{InCAPFFolder: true, Now: now})
+	if len(file.Certificates) != 2 {
+		t.Fatalf("%d certificates, kept %v", len(file.Certificates), file.Kept)
+	}
+	got := file.Certificates[0]
+	if got.Line != 3 || got.File != "x.0" || !bytes.Equal(got.DER, capf.der) || got.SHA256 != sha256.Sum256(capf.der) ||
+		string(got.Before) != preamble || !got.SelfSigned || got.Signature != certfile.Right || !got.InCAPFFolder ||
+		got.IsCAPFCer || !got.NamesCAPF() {
+		t.Errorf("first: %+v", got)
+	}
+	if got := file.Certificates[1]; !bytes.Equal(got.DER, other.der) || got.NamesCAPF() || string(got.Before) != "\r\n" {
+		t.Errorf("second: %+v", got)
+	}
+	last := 3 + strings.Count(first, "\n") + 1 + strings.Count(second, "\n") + 1
+	if diff := cmp.Diff([]string{fmt.Sprintf("%d text after the last certificate", last)}, kept(file)); diff != "" || len(file.Findings) > 0 {
+		t.Errorf("%s, findings %v", diff, file.Findings)
+	}
+}
+
+func TestDER(t *testing.T) {
+	capf, other := selfSigned(t, "CAPF", 1024, nil), selfSigned(t, "CCM", 1024, nil)
+	tests := []struct {
+		name, content string
+		options       certfile.Options
+		certificates  int
+		findings      []string
+		kept          []string
+	}{
+		{"CAPF.cer", string(capf.der), certfile.Options{IsCAPFCer: true}, 1, nil, nil},
+		{"under a name that says PEM", string(capf.der), certfile.Options{}, 1, []string{"x.0: note: is DER, though the name says PEM"}, nil},
+		{"two behind each other", string(capf.der) + string(other.der), certfile.Options{IsCAPFCer: true}, 2, nil, nil},
+		{"PEM in CAPF.cer", block("CERTIFICATE", capf.der), certfile.Options{IsCAPFCer: true}, 1, []string{"x.0: note: is not DER, though it is named CAPF.cer"}, nil},
+		{"something behind it", string(capf.der) + "\r\nx\r\n", certfile.Options{IsCAPFCer: true}, 1, nil, []string{"0 is not a whole DER certificate"}},
+		{"torn", string(capf.der[:300]), certfile.Options{IsCAPFCer: true}, 0, nil, []string{"0 is not a whole DER certificate"}},
+		{
+			"a key in PEM behind it", string(capf.der) + "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n", certfile.Options{IsCAPFCer: true}, 1,
+			[]string{"x.0: warning: " + legacy.PrivateKeyAdvice}, []string{"0 private key, not kept"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			file := read(t, test.content, test.options)
+			if len(file.Certificates) != test.certificates {
+				t.Errorf("%d certificates", len(file.Certificates))
+			}
+			if diff := cmp.Diff(test.findings, reasons(file)); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(test.kept, kept(file)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestProperties(t *testing.T) {
+	plain := selfSigned(t, "CAPF", 1024, nil)
+	expired := selfSigned(t, "CAPF", 1024, func(c *x509.Certificate) { c.NotAfter = now.AddDate(0, 0, -1) })
+	future := selfSigned(t, "CAPF", 1024, func(c *x509.Certificate) { c.NotBefore = now.AddDate(0, 0, 1) })
+	short := selfSigned(t, "CAPF", 512, nil)
+	serial := []byte{0x02, 0x02, 0x12, 0x67} // 4711
+	wrong := bytes.Clone(plain.der)
+	wrong[len(wrong)-1] ^= 1
+	tests := []struct {
+		name      string
+		der       []byte
+		signature certfile.SelfSignature
+		findings  []string
+	}{
+		{"plain", plain.der, certfile.Right, nil},
+		{"expired", expired.der, certfile.Right, []string{"x.0:1: note: expired on 2006-04-30"}},
+		{"not yet valid", future.der, certfile.Right, []string{"x.0:1: note: is not valid before 2006-05-02"}},
+		{"512 bits", short.der, certfile.Right, []string{"x.0:1: note: has an RSA key of 512 bits"}},
+		{"issued by another", plain.issue(t, "SEP000AB8001C40").der, certfile.NotSelfIssued, nil},
+		{"wrong signature", wrong, certfile.Wrong, []string{"x.0:1: warning: names itself as issuer, but its signature is not of its own key: no trust anchor"}},
+		{"MD5", plain.resigned(t, nil, nil), certfile.NotVerifiable, []string{
+			"x.0:1: warning: its own signature cannot be verified: no trust anchor by itself: " +
+				"x509: cannot verify signature: insecure algorithm MD5-RSA",
+			"x.0:1: note: is signed with MD5-RSA",
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			file := read(t, block("CERTIFICATE", test.der), certfile.Options{Now: now})
+			if len(file.Certificates) != 1 {
+				t.Fatalf("kept %v", file.Kept)
+			}
+			got := file.Certificates[0]
+			if got.Signature != test.signature || got.SelfSigned != (test.signature == certfile.Right) {
+				t.Errorf("signature %s, self-signed %v", got.Signature, got.SelfSigned)
+			}
+			if diff := cmp.Diff(test.findings, reasons(file)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if undated := read(t, block("CERTIFICATE", expired.der), certfile.Options{}); len(undated.Findings) > 0 {
+		t.Errorf("dates were compared with no time: %v", undated.Findings)
+	}
+	negative := read(t, block("CERTIFICATE", plain.resigned(t, serial, []byte{0x02, 0x02, 0x92, 0x67})), certfile.Options{})
+	if len(negative.Certificates) != 1 || negative.Certificates[0].Parsed.SerialNumber.Cmp(new(big.Int)) >= 0 {
+		t.Errorf("negative serial number: kept %v", kept(negative))
+	}
+}
+
+func TestDamage(t *testing.T) {
+	good := block("CERTIFICATE", selfSigned(t, "CAPF", 1024, nil).der)
+	lines := strings.SplitAfter(good, "\n")
+	torn := strings.Join(lines[:5], "")
+	broken := strings.Replace(good, lines[3], strings.Replace(lines[3], lines[3][9:12], "*?*", 1), 1)
+	tests := []struct {
+		name, content string
+		certificates  int
+		kept          []string
+	}{
+		{"torn", torn, 0, []string{"1 PEM block without an end"}},
+		{"torn, then whole", torn + good, 1, []string{"1 PEM block without an end"}},
+		{"not base64", broken + good, 1, []string{"1 PEM block is not DER in base64"}},
+		{"a NUL in it", strings.Replace(good, lines[2], "\x00"+lines[2], 1), 0, []string{"1 PEM block is not DER in base64"}},
+		{"no certificate in it", block("CERTIFICATE", []byte{0x30, 3, 4, 1, 7}), 0, []string{"1 does not parse as a certificate: x509: malformed tbs certificate"}},
+		{"another label", block("CERTIFICATE REQUEST", []byte{0x30, 3, 4, 1, 7}), 0, []string{"1 PEM block is no certificate"}},
+		{"ends as another", strings.Replace(good, "END CERTIFICATE", "END X509 CRL", 1), 0, []string{"1 PEM block ends as another than it begins"}},
+		{"text only", "hello\n\nworld\n", 0, []string{"1 no certificate in the file"}},
+		{"an end alone", "-----END CERTIFICATE-----\n", 0, []string{"1 no certificate in the file"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			file := read(t, test.content, certfile.Options{})
+			if len(file.Certificates) != test.certificates {
+				t.Errorf("%d certificates", len(file.Certificates))
+			}
+			if diff := cmp.Diff(test.kept, kept(file)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestTrustedCertificate(t *testing.T) {
+	capf := selfSigned(t, "CAPF", 1024, nil)
+	auxiliary, err := asn1.Marshal([]string{"alias"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := read(t, block("TRUSTED CERTIFICATE", append(bytes.Clone(capf.der), auxiliary...)), certfile.Options{})
+	if len(file.Certificates) != 1 || !bytes.Equal(file.Certificates[0].DER, capf.der) || len(file.Kept) == 0 {
+		t.Errorf("got %v, kept %v", file.Certificates, kept(file))
+	}
+}
+
+// A private key is never given, whatever its form and its label, whole or torn; the finding says what to do.
+func TestPrivateKeys(t *testing.T) {
+	capf := selfSigned(t, "CAPF", 1024, nil)
+	pkcs1 := x509.MarshalPKCS1PrivateKey(capf.key)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(capf.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted, err := asn1.Marshal(struct {
+		Algorithm struct{ ID asn1.ObjectIdentifier }
+		Content   []byte
+	}{struct{ ID asn1.ObjectIdentifier }{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}}, pkcs8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := block("CERTIFICATE", capf.der)
+	key := block("RSA PRIVATE KEY", pkcs1)
+	for name, content := range map[string]string{
+		"before the certificate": key + good, "after it": good + key, "torn before it": key[:400] + "\n" + good,
+		"torn after it": good + key[:400], "PKCS #8": good + block("PRIVATE KEY", pkcs8),
+		"encrypted": good + block("ENCRYPTED PRIVATE KEY", encrypted), "within the block": good[:200] + "\n" + key + good,
+		"under another label": block("CERTIFICATE", pkcs1) + good, "PKCS #8 under another label": block("CERTIFICATE", pkcs8) + good,
+		"encrypted under another label": block("CERTIFICATE", encrypted) + good,
+		"torn under another label":      block("CERTIFICATE", pkcs1)[:400] + "\n" + good,
+		"in DER":                        string(pkcs1), "PKCS #8 in DER": string(pkcs8), "encrypted in DER": string(encrypted), "torn in DER": string(pkcs1[:200]),
+		"in DER after the certificate": string(capf.der) + string(pkcs8), "torn after a certificate in DER": string(capf.der) + string(pkcs1[:200]),
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := read(t, content, certfile.Options{})
+			if wanted := strings.Contains(name, "DER") == (len(file.Certificates) == 0) || strings.Contains(name, "after"); !wanted {
+				t.Errorf("%d certificates", len(file.Certificates))
+			}
+			if !strings.Contains(strings.Join(reasons(file), "\n"), legacy.PrivateKeyAdvice) {
+				t.Errorf("findings %v", reasons(file))
+			}
+			given := fmt.Sprintf("%s %v", bytesOf(file), file.Findings)
+			// The first bytes of a key are its modulus, which the certificate has as well; then comes what is private.
+			for _, part := range []string{
+				string(pkcs1[160:195]), strings.Split(key, "\n")[4], strings.Split(block("X", pkcs8), "\n")[5],
+				strings.Split(block("X", encrypted), "\n")[5],
+			} {
+				if strings.Contains(given, part) {
+					t.Errorf("key text is given")
+				}
+			}
+		})
+	}
+}
+
+// bytesOf is all that a reader gives of a file.
+func bytesOf(file *certfile.File) []byte {
+	var out []byte
+	for _, certificate := range file.Certificates {
+		out = append(append(out, certificate.DER...), certificate.Before...)
+	}
+	for _, line := range file.Kept {
+		out = append(out, line.Bytes...)
+	}
+	return out
+}
+
+func TestSize(t *testing.T) {
+	file := read(t, strings.Repeat("x\n", certfile.MaxFile/2)+"x", certfile.Options{})
+	if len(file.Certificates)+len(file.Kept) > 0 || len(file.Findings) != 1 || !strings.Contains(file.Findings[0].Reason, "larger than 1048576 bytes") {
+		t.Errorf("got %v", file.Findings)
+	}
+	if empty := read(t, "", certfile.Options{}); len(empty.Findings) != 1 || empty.Findings[0].Reason != "is empty" {
+		t.Errorf("got %v", empty.Findings)
+	}
+}
+
+func TestUTF16(t *testing.T) {
+	capf := selfSigned(t, "CAPF", 1024, nil)
+	content := []byte{0xff, 0xfe}
+	for _, b := range []byte(strings.ReplaceAll(block("CERTIFICATE", capf.der), "\n", "\r\n")) {
+		content = append(content, b, 0)
+	}
+	if file := read(t, string(content), certfile.Options{}); len(file.Certificates) != 1 || len(file.Kept) > 0 {
+		t.Errorf("kept %v", kept(file))
+	}
+}
+
+// Every line of text that is not blank is in a certificate's block, in the text before one, or kept aside.
+func FuzzRead(f *testing.F) {
+	capf := selfSigned(f, "CAPF", 1024, nil)
+	good := block("CERTIFICATE", capf.der)
+	f.Add([]byte(good), false)
+	f.Add([]byte("x\n"+good+"\ny"), false)
+	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMIIE\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"), false)
+	f.Add(capf.der, true)
+	f.Add(append(bytes.Clone(capf.der), "-----BEGIN PRIVATE KEY-----\nMIIE"...), true)
+	f.Fuzz(func(t *testing.T, content []byte, cer bool) {
+		file, err := certfile.Read(legacy.BytesInput("x.0", content), certfile.Options{IsCAPFCer: cer, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range file.Kept {
+			if line.PrivateKey != (line.Bytes == nil) {
+				t.Fatalf("%v: bytes of a private key", line)
+			}
+		}
+		encoding, _ := text.MarkOf(content)
+		if encoding == "" {
+			encoding = text.Windows1252
+		}
+		given := bytesOf(file)
+		if len(content) > 1 && content[0] == 0x30 && content[1] >= 0x80 {
+			return // DER: has no lines
+		}
+		blocks := 0
+		for line := range text.Lines(legacy.BytesInput("x.0", content), encoding) {
+			if strings.Contains(line.Text, "-----BEGIN ") {
+				blocks++
+			}
+			if blocks == 0 && !line.PrivateKey && strings.TrimSpace(line.Text) != "" && !bytes.Contains(given, line.Raw) {
+				t.Fatalf("line %d, %q, is lost", line.Number, line.Raw)
+			}
+		}
+	})
+}

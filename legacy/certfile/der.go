@@ -1,0 +1,109 @@
+package certfile
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+
+	"capf/legacy"
+	"capf/legacy/text"
+)
+
+// isSequence tells whether bytes may be DER of a certificate or a key: a sequence (0x30, in text the digit 0) with a
+// length of more than 127 (a byte that is not ASCII).
+func isSequence(content []byte) bool {
+	return len(content) > 1 && content[0] == 0x30 && content[1] >= 0x80
+}
+
+// der reads a file that is DER: one certificate, or several behind each other.
+func (r *reader) der(content []byte) {
+	if !r.options.IsCAPFCer {
+		r.find(0, legacy.Note, "is DER, though the name says PEM")
+	}
+	offset := 0
+	for rest := content; len(rest) > 0; rest = content[offset:] {
+		var value asn1.RawValue
+		after, err := asn1.Unmarshal(rest, &value)
+		if err != nil || !isSequence(rest) {
+			r.keepRest(rest, offset, "is not a whole DER certificate")
+			return
+		}
+		part := rest[:len(rest)-len(after)]
+		parsed, err := x509.ParseCertificate(part)
+		switch {
+		case err == nil:
+			r.add(0, parsed, nil)
+		case isPrivateKey(part):
+			r.withhold(part, offset)
+		default:
+			r.keepRest(part, offset, fmt.Sprintf("does not parse as a certificate: %v", err))
+		}
+		offset += len(part)
+	}
+}
+
+// keepRest keeps bytes aside line by line, so that private key text among them is found.
+func (r *reader) keepRest(rest []byte, offset int, reason string) {
+	if isPrivateKey(rest) {
+		r.withhold(rest, offset)
+		return
+	}
+	encoding, _ := text.MarkOf(rest)
+	if encoding == "" {
+		encoding = text.Windows1252
+	}
+	// Bytes in memory do not fail to be read, and the encoding is the one their mark tells.
+	for line, err := range text.Lines(legacy.BytesInput(r.name, rest), encoding) {
+		if err != nil {
+			return
+		}
+		line.Offset += int64(offset)
+		line.Number = 0
+		r.keep(line, reason)
+	}
+}
+
+func (r *reader) keep(line text.Line, reason string) {
+	if line.PrivateKey {
+		r.find(line.Number, legacy.Warning, legacy.PrivateKeyAdvice)
+	}
+	r.file.Kept = append(r.file.Kept, line.Kept(r.name, reason))
+}
+
+func (r *reader) withhold(content []byte, offset int) {
+	r.find(0, legacy.Warning, legacy.PrivateKeyAdvice)
+	r.file.Kept = append(r.file.Kept, legacy.Withhold(legacy.Position{File: r.name}, 1,
+		int64(offset), int64(len(content)), sha256.Sum256(content), "private key in DER, not kept"))
+}
+
+// isPrivateKey tells whether DER is, or may be the beginning of, a private key: PKCS #1, PKCS #8, SEC 1 and PKCS #12
+// begin with a version number where a certificate has a sequence; an encrypted PKCS #8 begins with an algorithm whose
+// object identifier stands where a certificate has its version or serial number.
+func isPrivateKey(der []byte) bool {
+	if len(der) == 0 || der[0] != 0x30 {
+		return false
+	}
+	inner := afterHeader(der)
+	if len(inner) == 0 {
+		return false
+	}
+	const integer, sequence, object = 0x02, 0x30, 0x06
+	if inner[0] == integer {
+		return true
+	}
+	innermost := afterHeader(inner)
+	return inner[0] == sequence && len(innermost) > 0 && innermost[0] == object
+}
+
+// afterHeader takes tag and length off, however long the content really is.
+func afterHeader(der []byte) []byte {
+	switch {
+	case len(der) < 2:
+		return nil
+	case der[1] < 0x80:
+		return der[2:]
+	default:
+		return der[min(len(der), 2+int(der[1]&0x7f)):]
+	}
+}

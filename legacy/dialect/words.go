@@ -1,0 +1,57 @@
+package dialect
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"capf/legacy"
+)
+
+// wordTable finds what a word means, comparing letters and digits only, in any case.
+type wordTable[T ~string] map[string]T
+
+// words is one row of a table in a dialect file: a meaning and the words for it.
+type words[T ~string] struct {
+	meaning T
+	words   []string
+}
+
+// newTable refuses a word with two meanings, and one without any letter or digit.
+func newTable[T ~string](table string, rows []words[T]) (wordTable[T], error) {
+	out := wordTable[T]{}
+	for _, row := range rows {
+		for _, word := range row.words {
+			key := legacy.Normalise(word)
+			if key == "" {
+				return nil, fmt.Errorf("[%s] %s: word %q has no letter or digit", table, row.meaning, word)
+			}
+			if other, ok := out[key]; ok && other != row.meaning {
+				return nil, fmt.Errorf("[%s]: word %q stands for both %s and %s", table, word, other, row.meaning)
+			}
+			out[key] = row.meaning
+		}
+	}
+	return out, nil
+}
+
+// find allocates nothing for plain ASCII words: it is asked for every field of every record.
+func (t wordTable[T]) find(word string) (T, bool) {
+	var buffer [64]byte
+	n := 0
+	for i := 0; i < len(word); i++ {
+		b := word[i]
+		if b >= utf8.RuneSelf || n == len(buffer) {
+			found, ok := t[legacy.Normalise(word)]
+			return found, ok
+		}
+		if b >= 'A' && b <= 'Z' {
+			b |= 0x20
+		}
+		if b >= 'a' && b <= 'z' || b >= '0' && b <= '9' {
+			buffer[n] = b
+			n++
+		}
+	}
+	found, ok := t[string(buffer[:n])]
+	return found, ok
+}

@@ -1,0 +1,60 @@
+package legacy
+
+import (
+	"crypto/sha256"
+	"fmt"
+)
+
+// PrivateKeyAdvice is the reason of the finding that goes with private key text.
+const PrivateKeyAdvice = "holds a private key: only its place and SHA-256 are kept; " +
+	"take it off the old disk and hold the key for disclosed"
+
+// KeptLine is a line of a file, or a run of lines of private key text, that was not understood and is kept aside.
+type KeptLine struct {
+	Position
+	// Count is the number of lines that it stands for: 1, or more for private key text. Pieces of one line that was
+	// too long carry the same number; those after the first have 0.
+	Count int
+	// Offset is the place of its first byte in the file; Size the number of bytes, line end included.
+	Offset, Size int64
+	// Bytes are the original ones, line end included. Nil for private key text, which is never kept.
+	Bytes []byte
+	// Reason says in a few words what was not understood. It holds no secret.
+	Reason string
+	// SHA256 is over the original bytes.
+	SHA256 [sha256.Size]byte
+	// PrivateKey tells that the bytes were withheld because they are, or may be, those of a private key.
+	PrivateKey bool
+}
+
+// Keep makes a kept line of bytes that may be kept; the bytes are not copied.
+func Keep(position Position, offset int64, content []byte, reason string) KeptLine {
+	return KeptLine{
+		Position: position, Count: 1, Offset: offset, Size: int64(len(content)),
+		Bytes: content, Reason: reason, SHA256: sha256.Sum256(content),
+	}
+}
+
+// Withhold makes a kept line of private key text: its place, size and digest only.
+func Withhold(position Position, count int, offset, size int64, digest [sha256.Size]byte, reason string) KeptLine {
+	return KeptLine{
+		Position: position, Count: count, Offset: offset, Size: size,
+		Reason: reason, SHA256: digest, PrivateKey: true,
+	}
+}
+
+// Shown gives the bytes for a person to look at, masked (see Mask).
+func (k KeptLine) Shown() string {
+	if k.PrivateKey {
+		return fmt.Sprintf("(private key text, %d bytes, not kept)", k.Size)
+	}
+	return Mask(k.Bytes)
+}
+
+// String gives place and reason, never the bytes.
+func (k KeptLine) String() string {
+	return fmt.Sprintf("%s: %s", k.Position, k.Reason)
+}
+
+// GoString is String, so that %#v shows no bytes either.
+func (k KeptLine) GoString() string { return k.String() }

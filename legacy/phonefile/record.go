@@ -1,0 +1,85 @@
+// Package phonefile reads CAPF.phone, the phone record file of CAPF 1.0(1), by a dialect.
+//
+// Its line format is not public (legacy-layout.md): the dialect says how lines make records and what the words mean,
+// and every value must have the shape of its field besides. A record that is not understood in every field is kept
+// aside whole. Nothing is guessed: what the file does not say stays empty.
+package phonefile
+
+import (
+	"fmt"
+
+	"capf/legacy"
+)
+
+// Record is what the file says about one phone. Empty fields were not given.
+type Record struct {
+	// Position is where the record begins.
+	legacy.Position
+	// Lines are the numbers of all its lines; Offset is the place of its first byte.
+	Lines  []int
+	Offset int64
+	// Bytes are the original bytes of its lines. They may hold an authentication string.
+	Bytes []byte
+
+	// Device is `SEP` and 12 hex digits in upper case.
+	Device               string
+	Operation            legacy.Operation
+	State                legacy.State
+	AuthenticationMode   legacy.AuthenticationMode
+	AuthenticationString legacy.Secret // 4 to 10 digits
+	KeySize              int           // bits: 512, 1024, 2048; 0: not given
+	StatusTime           legacy.Time
+	CompletesBy          legacy.Time
+	Description          string
+	// Extra are the columns without a meaning to us, in the order of the file, where not empty.
+	Extra []Extra
+}
+
+// Extra is a value that has no field.
+type Extra struct {
+	Name  string
+	Value legacy.Secret
+	// Secret tells that the value must not be shown, judging by the name.
+	Secret bool
+}
+
+// String gives name and masked value.
+func (e Extra) String() string {
+	if e.Secret {
+		return e.Name + "=" + e.Value.String()
+	}
+	return e.Name + "=" + legacy.MaskText(e.Value.Reveal())
+}
+
+// GoString is String.
+func (e Extra) GoString() string { return e.String() }
+
+// String gives place, device and status, without the authentication string and the bytes.
+func (r Record) String() string {
+	return fmt.Sprintf("%s: %s %s %s %s", r.Position, r.Device, r.Operation, r.State, r.StatusTime)
+}
+
+// GoString is String, so that %#v shows no bytes either.
+func (r Record) GoString() string { return r.String() }
+
+// Kind says what an Item is.
+type Kind string
+
+// The kinds of items. A header, comment or blank line carries no data; it is told so that every line is accounted for.
+const (
+	KindRecord  Kind = "record"
+	KindKept    Kind = "kept"
+	KindFinding Kind = "finding"
+	KindHeader  Kind = "header"
+	KindComment Kind = "comment"
+	KindBlank   Kind = "blank"
+)
+
+// Item is one thing that reading gives: by its kind, the record, the kept line or the finding is set.
+type Item struct {
+	Kind     Kind
+	Position legacy.Position
+	Record   *Record
+	Kept     *legacy.KeptLine
+	Finding  *legacy.Finding
+}

@@ -1,0 +1,181 @@
+package source
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"capf/legacy"
+)
+
+// finder goes through the folders that files may lie in.
+type finder struct {
+	root     *os.Root
+	base     string // as the administrator gave it, for the folder's own name
+	files    []File
+	findings []legacy.Finding
+	visited  []fs.FileInfo
+}
+
+// search looks below `Program Files/Cisco`, `Cisco` and the folder itself for the two folders, and in the folder
+// itself for files.
+func (f *finder) search() error {
+	parents := []string{"."}
+	for _, chain := range [][]string{{"Cisco"}, {"Program Files", "Cisco"}} {
+		found, err := f.descend([]string{"."}, chain)
+		if err != nil {
+			return err
+		}
+		parents = append(parents, found...)
+	}
+	for _, folder := range []Folder{CAPFFolder, CertificatesFolder} {
+		found, err := f.descend(parents, []string{string(folder)})
+		if err != nil {
+			return err
+		}
+		for _, place := range found {
+			if err := f.collect(place, folder); err != nil {
+				return err
+			}
+		}
+	}
+	return f.collectDirect()
+}
+
+// descend follows a chain of folder names in any case; where two differ by case only, it follows both.
+func (f *finder) descend(places, chain []string) ([]string, error) {
+	for _, name := range chain {
+		var below []string
+		for _, place := range places {
+			entries, err := fs.ReadDir(f.root.FS(), place)
+			if err != nil {
+				return nil, err
+			}
+			for _, entry := range entries {
+				found := path.Join(place, entry.Name())
+				if strings.EqualFold(entry.Name(), name) && f.isFolder(found) {
+					below = append(below, found)
+				}
+			}
+		}
+		places = below
+	}
+	return places, nil
+}
+
+// isFolder refuses what leads out of the machine's folder, with a finding.
+func (f *finder) isFolder(place string) bool {
+	info, err := f.root.Stat(place)
+	if err != nil {
+		f.warn(place, "cannot be entered, or leads out of the source: not read")
+		return false
+	}
+	return info.IsDir()
+}
+
+// collect takes the files of one folder, unless a link has led to it before.
+func (f *finder) collect(place string, folder Folder) error {
+	info, err := f.root.Stat(place)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(f.visited, func(other fs.FileInfo) bool { return os.SameFile(info, other) }) {
+		return nil
+	}
+	f.visited = append(f.visited, info)
+	entries, err := fs.ReadDir(f.root.FS(), place)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		f.take(path.Join(place, entry.Name()), folder)
+	}
+	return nil
+}
+
+// take adds a file, or says why it is not read.
+func (f *finder) take(place string, folder Folder) {
+	kind := kindOf(path.Base(place))
+	info, err := f.root.Stat(place)
+	switch {
+	case err != nil:
+		f.warn(place, "cannot be opened, or leads out of the source: not read")
+	case info.IsDir() && kind == "":
+		// Folders beside the files are none of CAPF's.
+	case kind == "":
+		f.note(place, "is none of the files of CAPF: not read")
+	case !info.Mode().IsRegular():
+		f.warn(place, "is not a regular file: not read")
+	default:
+		f.files = append(f.files, File{Kind: kind, Folder: folder, Path: place, root: f.root})
+	}
+}
+
+func kindOf(name string) Kind {
+	switch name = strings.ToLower(name); {
+	case name == "capf.phone":
+		return PhoneRecords
+	case name == "capf.cfg":
+		return Configuration
+	case name == "capf.cer":
+		return CAPFCertificate
+	case path.Ext(name) == ".0":
+		return Certificates
+	default:
+		return ""
+	}
+}
+
+// collectDirect takes files that lie in the source folder itself. It counts as the CAPF folder if it is named CAPF, or
+// holds phone records or a configuration, which lie in no other; as Certificates otherwise, which is trusted with less.
+func (f *finder) collectDirect() error {
+	entries, err := fs.ReadDir(f.root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	holds := map[Kind]bool{}
+	for _, entry := range entries {
+		holds[kindOf(entry.Name())] = true
+	}
+	delete(holds, "")
+	if len(holds) == 0 {
+		return nil
+	}
+	name := f.base
+	if whole, err := filepath.Abs(name); err == nil {
+		name = filepath.Base(whole)
+	}
+	folder, why := judge(name, holds)
+	f.note(".", fmt.Sprintf("the files in the folder itself count as lying in %s: %s", folder, why))
+	return f.collect(".", folder)
+}
+
+// judge says which of the two folders a source folder stands for, and why.
+func judge(name string, holds map[Kind]bool) (Folder, string) {
+	switch {
+	case strings.EqualFold(name, string(CertificatesFolder)):
+		return CertificatesFolder, "that is its name"
+	case strings.EqualFold(name, string(CAPFFolder)):
+		return CAPFFolder, "that is its name"
+	case holds[PhoneRecords] || holds[Configuration]:
+		return CAPFFolder, "it holds CAPF.phone or CAPF.cfg"
+	default:
+		return CertificatesFolder, "it holds neither CAPF.phone nor CAPF.cfg"
+	}
+}
+
+func (f *finder) note(place, reason string) { f.find(place, legacy.Note, reason) }
+
+func (f *finder) warn(place, reason string) { f.find(place, legacy.Warning, reason) }
+
+func (f *finder) find(place string, severity legacy.Severity, reason string) {
+	// A link can be met as a folder and again as a file.
+	position := legacy.Position{File: place}
+	if !slices.ContainsFunc(f.findings, func(other legacy.Finding) bool { return other.Position == position }) {
+		f.findings = append(f.findings, legacy.Finding{Position: position, Severity: severity, Reason: reason})
+	}
+}

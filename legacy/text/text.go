@@ -1,0 +1,96 @@
+// Package text reads the lines of old files: it finds or takes the encoding, keeps the original bytes, the number and
+// the place of each line, and marks the lines that cannot be read as text.
+//
+// What it copes with is the list of legacy-layout.md: CRLF, CP1252, UTF-8 and UTF-16 with a byte-order mark, a
+// trailing 0x1A, a torn last line, NUL bytes. It holds a few lines at a time, whatever the size of the file. Text of a
+// private key, whole or torn, does not leave this package: only its place and SHA-256 do.
+package text
+
+import (
+	"crypto/sha256"
+	"iter"
+
+	"capf/legacy"
+)
+
+// MaxLine is the length in bytes from which a line is not read any more but handed on in pieces, to be kept aside.
+const MaxLine = 64 << 10
+
+// Line is one line of a file, one piece of a line that is too long, or a run of lines that holds private key text.
+type Line struct {
+	// Number counts from 1. Pieces of one line have the same number.
+	Number int
+	// Count is the number of lines ended here: 1; more for private key text; 0 for the later pieces of a long line.
+	Count int
+	// Offset is the place of the first byte in the file, Size the number of bytes with the line end.
+	Offset, Size int64
+	// Raw are the original bytes with the line end; the receiver may keep them. Nil for private key text.
+	Raw []byte
+	// Text is the decoded line without its end. Not set where Problem is.
+	Text string
+	// Problem says why the line cannot be read as text; empty if it can.
+	Problem string
+	// Torn tells that the file ended before the line did.
+	Torn bool
+	// PrivateKey tells that the bytes were withheld.
+	PrivateKey bool
+	// SHA256 is over the original bytes; set for private key text only.
+	SHA256 [sha256.Size]byte
+}
+
+// Kept gives the line as one to be kept aside.
+func (l Line) Kept(file string, reason string) legacy.KeptLine {
+	position := legacy.Position{File: file, Line: l.Number}
+	if l.PrivateKey {
+		return legacy.Withhold(position, l.Count, l.Offset, l.Size, l.SHA256, l.Problem)
+	}
+	kept := legacy.Keep(position, l.Offset, l.Raw, reason)
+	kept.Count = l.Count
+	return kept
+}
+
+// Lines reads the lines of a file in an encoding that was named or found by Detect. A byte-order mark belongs to no
+// line. After an error, which carries the file's name, nothing follows.
+func Lines(input legacy.Input, encoding Encoding) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
+		physical, err := openPhysical(input, encoding)
+		if err != nil {
+			yield(Line{}, err)
+			return
+		}
+		defer physical.close()
+		keys := keyFilter{source: physical}
+		decode := decoderOf(encoding)
+		for {
+			line, ok, err := keys.next()
+			if err != nil {
+				yield(Line{}, err)
+				return
+			}
+			if !ok || !yield(finish(line, decode), nil) {
+				return
+			}
+		}
+	}
+}
+
+// finish gives a physical line its text or its problem.
+func finish(line physicalLine, decode decoder) Line {
+	out := Line{
+		Number: line.number, Count: line.count, Offset: line.offset, Size: line.size, Raw: line.raw,
+		Torn: line.last && !line.ended,
+	}
+	switch {
+	case line.privateKey:
+		out.PrivateKey, out.SHA256, out.Problem, out.Raw = true, line.digest, line.problem, nil
+	case line.overlong:
+		out.Problem = overlongProblem
+	default:
+		out.Text, out.Problem = decode(line.raw)
+		out.Torn = out.Torn && !endMarked(line, &out)
+	}
+	if out.Problem == "" {
+		out.Text, out.Problem = checkControls(out.Text, line.last)
+	}
+	return out
+}
