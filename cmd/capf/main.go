@@ -42,6 +42,7 @@ type commands struct {
 	LogLevel string `help:"debug, info, warn or error." placeholder:"LEVEL"`
 
 	Init        initCommand         `cmd:"" help:"Activate CAPF: data directory, store, key pair and certificate."`
+	Migrate     migrateCommands     `cmd:"" help:"Take over the data of CAPF 1.0."`
 	Node        nodeCommands        `cmd:"" help:"The servers of the cluster."`
 	CTL         ctlCommands         `cmd:"" name:"ctl" help:"The certificate trust list: tokens, list, distribution."`
 	Serve       serveCommand        `cmd:"" help:"Answer phones."`

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -112,6 +113,15 @@ func plain(text string) string {
 	}, text)
 }
 
+// safeLine is plain, but leaves the tabs between columns.
+func safeLine(text string) string {
+	columns := strings.Split(text, "\t")
+	for i := range columns {
+		columns[i] = plain(columns[i])
+	}
+	return strings.Join(columns, "\t")
+}
+
 // printJSON prints one document.
 func (a *app) printJSON(value any) error {
 	encoder := json.NewEncoder(a.stdout)
@@ -133,12 +143,20 @@ func (a *app) fields(names []string, values []any) error {
 		fmt.Fprintln(out)
 		return out.Flush()
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for i, name := range names {
-		fmt.Fprintf(table, "%s\t%s\n", name, plain(fmt.Sprint(values[i])))
+	if !isTerminal(a.stdout) {
+		writeFields(out, names, values)
+		return out.Flush()
 	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	writeFields(table, names, values)
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	return out.Flush()
+}
+
+func writeFields(w io.Writer, names []string, values []any) {
+	for i, name := range names {
+		fmt.Fprintf(w, "%s\t%s\n", name, plain(fmt.Sprint(values[i])))
+	}
 }

@@ -8,6 +8,10 @@ type SessionInfo struct {
 	Address  string // of the phone, without port
 	TLS      string // version, as `1.0`
 	Started  time.Time
+
+	// Presented is the certificate by which the phone authenticated; nil for the other modes. That the
+	// phone has it counts as its confirmation.
+	Presented *Certificate
 }
 
 // Attempt is a session that did not come to an operation: the only thing that a phone which has not

@@ -88,7 +88,7 @@ func Open(ctx context.Context, options Options) (daemon *Daemon, err error) {
 func (d *Daemon) newServer(authority *ca.Authority) *session.Server {
 	phone := d.options.Config.Phone
 	return &session.Server{
-		Phones: d.store, Operations: d.store, Issuer: authority,
+		Phones: d.store, Operations: d.store, Issuer: authority, Trust: &trust{store: d.store, own: authority.Certificate},
 		Traces:      traces{folder: filepath.Join(d.options.Data, "traces")},
 		Certificate: authority.TLS(),
 		Settings: session.Settings{

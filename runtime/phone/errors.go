@@ -66,7 +66,7 @@ func (e *EndError) hint() string {
 	case e.Reason == wire.ReasonUnknownDevice:
 		return "the server does not know the device: add it"
 	case e.Reason == wire.ReasonRefused:
-		return "wrong authentication string, or (to a phone of protocol version 2) no operation pending"
+		return "it did not take the authentication string or the certificate, or (to a phone of protocol version 2) no operation is pending"
 	case e.Reason == wire.ReasonNoAction:
 		return "no operation is pending for the device: set one"
 	default:

@@ -5,23 +5,25 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"sync"
 
 	"capf/runtime/capf"
 )
 
-// LSC is a certificate with its private key. The two are kept and replaced together.
-type LSC struct {
+// Identity is a certificate with its private key: an LSC, a MIC, or the secure unique device identifier
+// (SUDI). The two are kept and replaced together.
+type Identity struct {
 	Certificate *x509.Certificate
 	Key         crypto.Signer
 }
 
-// check refuses an LSC that is not whole.
-func (l LSC) check() error {
-	if l.Certificate == nil || l.Key == nil {
-		return errors.New("an LSC is a certificate and its private key")
+// check refuses an identity that is not whole.
+func (i Identity) check() error {
+	if i.Certificate == nil || i.Key == nil {
+		return errors.New("it must be a certificate and its private key")
 	}
-	return belongs(l.Certificate, l.Key)
+	return belongs(i.Certificate, i.Key)
 }
 
 // belongs says whether a certificate is for the public key of a pair.
@@ -39,9 +41,9 @@ func belongs(certificate *x509.Certificate, key crypto.Signer) error {
 // Flash is what a phone keeps when it is switched off.
 type Flash interface {
 	// LSC is the one that is kept, nil if there is none.
-	LSC() (*LSC, error)
+	LSC() (*Identity, error)
 	// StoreLSC replaces certificate and key together, or leaves both as they are.
-	StoreLSC(LSC) error
+	StoreLSC(Identity) error
 	// DeleteLSC removes certificate and key; having none is no error.
 	DeleteLSC() error
 	// Mode is the authentication mode of an operation that has not ended, empty if there is none.
@@ -53,14 +55,14 @@ type Flash interface {
 // memoryFlash keeps until the program ends.
 type memoryFlash struct {
 	guard sync.Mutex
-	lsc   *LSC
+	lsc   *Identity
 	mode  capf.AuthMode
 }
 
 // NewMemoryFlash is a flash that keeps until the program ends.
 func NewMemoryFlash() Flash { return new(memoryFlash) }
 
-func (f *memoryFlash) LSC() (*LSC, error) {
+func (f *memoryFlash) LSC() (*Identity, error) {
 	f.guard.Lock()
 	defer f.guard.Unlock()
 	if f.lsc == nil {
@@ -70,9 +72,9 @@ func (f *memoryFlash) LSC() (*LSC, error) {
 	return &own, nil
 }
 
-func (f *memoryFlash) StoreLSC(lsc LSC) error {
+func (f *memoryFlash) StoreLSC(lsc Identity) error {
 	if err := lsc.check(); err != nil {
-		return err
+		return fmt.Errorf("LSC: %w", err)
 	}
 	f.guard.Lock()
 	defer f.guard.Unlock()

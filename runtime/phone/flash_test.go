@@ -206,7 +206,7 @@ func TestFlashTakesOnlyWholeLSC(t *testing.T) {
 	}
 	certificate := parse(t, issue(testDevice, other.Public()))
 	for name, flash := range map[string]Flash{"memory": NewMemoryFlash(), "folder": openFlash(t, t.TempDir())} {
-		for _, lsc := range []LSC{{}, {Certificate: certificate}, {Key: key}, {Certificate: certificate, Key: key}} {
+		for _, lsc := range []Identity{{}, {Certificate: certificate}, {Key: key}, {Certificate: certificate, Key: key}} {
 			if err := flash.StoreLSC(lsc); err == nil || keptLSC(t, flash) != nil {
 				t.Errorf("%s: error %v", name, err)
 			}

@@ -55,7 +55,7 @@ func OpenFolderFlash(folder, device string) (Flash, io.Closer, error) {
 	return &folderFlash{path: path, root: root}, root, nil
 }
 
-func (f *folderFlash) LSC() (*LSC, error) {
+func (f *folderFlash) LSC() (*Identity, error) {
 	content, err := f.read(lscFile)
 	if err != nil || content == nil {
 		return nil, err
@@ -67,9 +67,9 @@ func (f *folderFlash) LSC() (*LSC, error) {
 	return lsc, nil
 }
 
-func (f *folderFlash) StoreLSC(lsc LSC) error {
+func (f *folderFlash) StoreLSC(lsc Identity) error {
 	if err := lsc.check(); err != nil {
-		return err
+		return fmt.Errorf("LSC: %w", err)
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(lsc.Key)
 	if err != nil {
@@ -137,7 +137,7 @@ func (f *folderFlash) remove(name string) error {
 }
 
 // decodeLSC reads exactly a certificate and its private key. Its errors show nothing of the content.
-func decodeLSC(content []byte) (*LSC, error) {
+func decodeLSC(content []byte) (*Identity, error) {
 	first, rest := pem.Decode(content)
 	second, rest := pem.Decode(rest)
 	if first == nil || second == nil || first.Type != pemCertificate || second.Type != pemPrivateKey || len(rest) > 0 {
@@ -155,5 +155,5 @@ func decodeLSC(content []byte) (*LSC, error) {
 	if !is {
 		return nil, errors.New("the private key cannot sign")
 	}
-	return &LSC{Certificate: certificate, Key: key}, belongs(certificate, key)
+	return &Identity{Certificate: certificate, Key: key}, belongs(certificate, key)
 }

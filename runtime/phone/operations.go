@@ -59,7 +59,7 @@ func (s *session) storeCertificate(ctx context.Context, m wire.Message) error {
 	s.outcome.Operation = capf.OperationInstall
 	certificate, err := s.checkCertificate(request)
 	if err == nil {
-		err = s.phone.config.Flash.StoreLSC(LSC{Certificate: certificate, Key: s.key})
+		err = s.phone.config.Flash.StoreLSC(Identity{Certificate: certificate, Key: s.key})
 	}
 	if err != nil {
 		return s.send(ctx, wire.StoreCertificateResponse{Reason: s.refuse(fmt.Errorf("store certificate: %w", err))})
@@ -89,8 +89,8 @@ func (s *session) checkCertificate(request wire.StoreCertificateRequest) (*x509.
 	return certificate, belongs(certificate, s.key)
 }
 
-// fetchCertificate shows the LSC. That a phone without the certificate asked for answers with reason 7 is
-// a choice of the simulation: the reason is not known.
+// fetchCertificate shows the LSC or the MIC. That a phone without the certificate asked for answers with
+// reason 7 is a choice of the simulation: the reason is not known.
 func (s *session) fetchCertificate(ctx context.Context, m wire.Message) error {
 	request, skipped, err := wire.DecodeFetchCertificateRequest(m)
 	if err != nil {
@@ -98,16 +98,16 @@ func (s *session) fetchCertificate(ctx context.Context, m wire.Message) error {
 	}
 	s.skipped(skipped)
 	s.outcome.Operation = capf.OperationTroubleshoot
-	lsc, err := s.phone.config.Flash.LSC()
+	kept, err := s.phone.identity(request.CertificateType.Or(wire.CertificateLSC))
 	if err != nil {
 		return s.send(ctx, wire.FetchCertificateResponse{Reason: s.refuse(err)})
 	}
-	if lsc == nil || request.CertificateType.Or(wire.CertificateLSC) != wire.CertificateLSC {
+	if kept == nil {
 		return s.send(ctx, wire.FetchCertificateResponse{Reason: wire.Some(wire.ReasonRefused)})
 	}
-	s.outcome.Certificate = lsc.Certificate
+	s.outcome.Certificate = kept.Certificate
 	return s.send(ctx, wire.FetchCertificateResponse{
-		Reason: wire.Some(wire.ReasonSuccess), Certificate: lsc.Certificate.Raw})
+		Reason: wire.Some(wire.ReasonSuccess), Certificate: kept.Certificate.Raw})
 }
 
 // deleteCertificate removes the LSC; a MIC is never deleted. That a phone without an LSC answers with

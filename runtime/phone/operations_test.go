@@ -16,16 +16,22 @@ func TestFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	lsc := issue(testDevice, key.Public())
+	mic := newIdentityOf(t, "CP-7970G-"+testDevice, capf.RSA1024)
+	fetchMIC := wire.FetchCertificateRequest{CertificateType: wire.Some(wire.CertificateMIC)}
 	tests := []struct {
 		name    string
 		request wire.FetchCertificateRequest
-		has     bool
+		has     bool // an LSC
+		mic     *Identity
 		want    []byte
 	}{
-		{"LSC", wire.FetchCertificateRequest{CertificateType: wire.Some(wire.CertificateLSC)}, true, lsc},
-		{"without a type", wire.FetchCertificateRequest{}, true, lsc},
-		{"none there", wire.FetchCertificateRequest{}, false, nil},
-		{"MIC", wire.FetchCertificateRequest{CertificateType: wire.Some(wire.CertificateMIC)}, true, nil},
+		{"LSC", wire.FetchCertificateRequest{CertificateType: wire.Some(wire.CertificateLSC)}, true, mic, lsc},
+		{"without a type", wire.FetchCertificateRequest{}, true, mic, lsc},
+		{"no LSC there", wire.FetchCertificateRequest{}, false, mic, nil},
+		{"MIC", fetchMIC, true, mic, mic.Certificate.Raw},
+		{"MIC without an LSC", fetchMIC, false, mic, mic.Certificate.Raw},
+		{"no MIC there", fetchMIC, true, nil, nil},
+		{"type not known", wire.FetchCertificateRequest{CertificateType: wire.Some(wire.CertificateType(9))}, true, mic, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -40,7 +46,7 @@ func TestFetch(t *testing.T) {
 				}
 				return c.end(wire.ReasonNoAction)
 			})))
-			config.Flash = NewMemoryFlash()
+			config.Flash, config.MIC = NewMemoryFlash(), test.mic
 			if test.has {
 				giveLSC(t, config.Flash, lsc, key)
 			}
@@ -99,7 +105,7 @@ func TestDelete(t *testing.T) {
 
 func giveLSC(t *testing.T, flash Flash, der []byte, key crypto.Signer) {
 	t.Helper()
-	if err := flash.StoreLSC(LSC{Certificate: parse(t, der), Key: key}); err != nil {
+	if err := flash.StoreLSC(Identity{Certificate: parse(t, der), Key: key}); err != nil {
 		t.Fatal(err)
 	}
 }

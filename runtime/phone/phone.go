@@ -3,7 +3,8 @@
 //
 // A [Phone] opens a session, answers what the server asks, and says in an [Outcome] what the server had it
 // do and whether that came to its end. What a phone keeps (its LSC with the private key, and the
-// authentication mode of an operation that has not ended) is in its [Flash]. A [Fleet] runs many phones.
+// authentication mode of an operation that has not ended) is in its [Flash]; what the factory put in (MIC,
+// SUDI) is in its [Config]. A [Fleet] runs many phones.
 //
 // What phones do is taken from capf-protocol.md (with its marks: [C] seen on the wire, [P] what servers do
 // that phones are enrolled with, [N] layout not known) and from rows A4 and H of the guide. Where neither
@@ -34,10 +35,13 @@ type Config struct {
 	Server  string // host:port
 	Version uint8  // of the protocol: 3 as hardware phones answer, 2 as a soft phone does; 0 means 3
 
-	// Mode is the authentication mode in the phone's configuration file: by authentication string or null
-	// string. Empty, the phone could not load its configuration file and uses the mode in its flash (A4).
+	// Mode is the authentication mode in the phone's configuration file (B2). Empty, the phone could not load
+	// its configuration file and uses the mode in its flash (A4).
 	Mode                 capf.AuthMode
 	AuthenticationString capf.AuthenticationString // what the user typed; belongs to that mode
+
+	MIC  *Identity // put in at the factory; nil: none, as in a 7940 or 7960
+	SUDI *Identity // secure unique device identifier, shown beside LSC or MIC; nil: none
 
 	KeySize capf.KeySize // the only size that the phone makes keys of; empty: whatever the server asks for
 	Keys    KeySource    // nil: GenerateKey
@@ -54,8 +58,10 @@ type Config struct {
 	Retry   Retry // the zero value: never; real phones: PhoneRetry
 	Sleep   Sleep // nil: real time
 
-	OnMessage Hook         // nil: nothing goes wrong
-	Log       *slog.Logger // each message, decoded, its secrets masked; nil: none
+	OnMessage Hook // nil: nothing goes wrong
+	// OnAuthenticate may change what the phone says of itself before it leaves; nil: it stays as it is.
+	OnAuthenticate func(*wire.AuthenticationResponse)
+	Log            *slog.Logger // each message, decoded, its secrets masked; nil: none
 }
 
 // Retry says how often a phone tries again after a connection broke, and how long it waits before.
@@ -79,7 +85,7 @@ type Phone struct {
 
 // New checks a configuration, all of it, and makes the phone.
 func New(config Config) (*Phone, error) {
-	problems := []error{config.checkDevice(), config.checkServer(), config.checkAuthentication(), config.TLS.check()}
+	problems := []error{config.checkDevice(), config.checkServer(), config.checkAuthentication(), config.checkIdentities(), config.TLS.check()}
 	if config.Version != 0 && config.Version != wire.Version2 && config.Version != wire.Version3 {
 		problems = append(problems, fmt.Errorf("protocol version %d: use 2 or 3", config.Version))
 	}
@@ -126,13 +132,29 @@ func (c *Config) checkAuthentication() error {
 		if c.AuthenticationString.IsZero() {
 			return errors.New("authentication mode authentication-string without a string: give one")
 		}
-	case capf.AuthByNullString:
+	case capf.AuthByNullString, capf.AuthByLSC, capf.AuthByMIC:
 		if !c.AuthenticationString.IsZero() {
-			return errors.New("authentication mode null-string with an authentication string: leave one of them out")
+			return fmt.Errorf("authentication mode %s with an authentication string: leave one of them out", c.Mode)
 		}
 	case "":
 	default:
-		return fmt.Errorf("authentication mode %q: the simulated phone knows authentication-string and null-string", c.Mode)
+		return fmt.Errorf("authentication mode %q: use one of %v", c.Mode, capf.AuthModes)
+	}
+	return nil
+}
+
+// checkIdentities wants what the factory put in to be whole. Whose name it carries does not matter here: a
+// server has to judge that.
+func (c *Config) checkIdentities() error {
+	return errors.Join(checkIdentity("MIC", c.MIC), checkIdentity("SUDI", c.SUDI))
+}
+
+func checkIdentity(what string, identity *Identity) error {
+	if identity == nil {
+		return nil
+	}
+	if err := identity.check(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
@@ -156,6 +178,9 @@ func (c *Config) fill() {
 	}
 	if c.OnMessage == nil {
 		c.OnMessage = func(context.Context, Point) error { return nil }
+	}
+	if c.OnAuthenticate == nil {
+		c.OnAuthenticate = func(*wire.AuthenticationResponse) {}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

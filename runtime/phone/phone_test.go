@@ -10,6 +10,10 @@ import (
 )
 
 func TestNewRefuses(t *testing.T) {
+	other, err := GenerateKey(t.Context(), "", capf.P256)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name   string
 		change func(*Config)
@@ -18,9 +22,12 @@ func TestNewRefuses(t *testing.T) {
 		{"device", func(c *Config) { c.Device = "../SEP" }, "device name"},
 		{"server", func(c *Config) { c.Server = "capf.example.com" }, `server "capf.example.com": give host:port`},
 		{"version", func(c *Config) { c.Version = 4 }, "protocol version 4: use 2 or 3"},
-		{"mode", func(c *Config) { c.Mode = capf.AuthByLSC }, `authentication mode "existing-certificate-lsc"`},
+		{"mode", func(c *Config) { c.Mode = "by-heart" }, `authentication mode "by-heart"`},
 		{"no string", func(c *Config) { c.Mode = capf.AuthByString }, "without a string: give one"},
 		{"string under null string", func(c *Config) { c.AuthenticationString = digits(t, "471147") }, "leave one of them out"},
+		{"string with a certificate", func(c *Config) { c.Mode, c.AuthenticationString = capf.AuthByMIC, digits(t, "471147") }, "leave one of them out"},
+		{"MIC without its key", func(c *Config) { c.MIC = &Identity{Certificate: identity().Leaf} }, "MIC: it must be a certificate and its private key"},
+		{"SUDI with another key", func(c *Config) { c.SUDI = &Identity{Certificate: identity().Leaf, Key: other} }, "SUDI: the certificate is for another public key"},
 		{"key size", func(c *Config) { c.KeySize = "1000" }, `key size "1000" is not known`},
 		{"no trust", func(c *Config) { c.VerifyServer = nil }, "give a CTL file"},
 		{"TLS", func(c *Config) { c.TLS = TLS{Min: tls.VersionTLS13, Max: tls.VersionTLS12} }, "TLS versions TLS 1.3 to TLS 1.2"},
@@ -38,7 +45,7 @@ func TestNewRefuses(t *testing.T) {
 			}
 		})
 	}
-	_, err := New(Config{})
+	_, err = New(Config{})
 	for _, part := range []string{"device name", "give host:port", "give a CTL file"} {
 		if err == nil || !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("all at once: error %v, want %q in one line", err, part)

@@ -21,45 +21,51 @@ func (p *Phone) Run(ctx context.Context) Outcome {
 }
 
 func (p *Phone) run(ctx context.Context) Outcome {
-	password, err := p.enter()
+	chosen, err := p.authentication()
 	if err != nil {
 		return Outcome{Device: p.config.Device, Operation: capf.OperationNone, Err: err}
 	}
-	outcome := p.attempts(ctx, password)
+	outcome := p.attempts(ctx, chosen)
 	if outcome.Err == nil {
 		outcome.Err = p.config.Flash.SetMode("") // cleared when the operation completes (A4)
 	}
 	return outcome
 }
 
-// enter is the authentication string to send; under null string it is empty. The mode of the configuration
-// file goes into flash, from where a phone takes it that could not load that file.
-func (p *Phone) enter() (wire.Secret, error) {
+// authentication is how a phone authenticates in all the sessions of a call.
+type authentication struct {
+	mode     capf.AuthMode
+	password wire.Secret // empty in every mode but authentication string
+}
+
+// authentication settles the mode. That of the configuration file goes into flash, from where a phone takes
+// it that could not load that file.
+func (p *Phone) authentication() (authentication, error) {
 	mode := p.config.Mode
 	if mode != "" {
 		if err := p.config.Flash.SetMode(mode); err != nil {
-			return wire.Secret{}, err
+			return authentication{}, err
 		}
 	} else if kept, err := p.config.Flash.Mode(); err != nil {
-		return wire.Secret{}, err
+		return authentication{}, err
 	} else if mode = kept; mode == "" {
 		mode = capf.AuthByNullString
 	}
-	switch {
-	case mode == capf.AuthByNullString:
-		return wire.NewSecret(nil), nil
-	case mode == capf.AuthByString && !p.config.AuthenticationString.IsZero():
-		return wire.NewSecret([]byte(p.config.AuthenticationString.Reveal())), nil
+	if mode != capf.AuthByString {
+		return authentication{mode: mode, password: wire.NewSecret(nil)}, nil
 	}
-	return wire.Secret{}, fmt.Errorf("phone %s: the authentication mode in its flash is %s: give the authentication string, "+
-		"or another mode", p.config.Device, mode)
+	if p.config.AuthenticationString.IsZero() {
+		return authentication{}, fmt.Errorf("phone %s: the authentication mode in its flash is %s: give the authentication string, "+
+			"or another mode", p.config.Device, mode)
+	}
+	return authentication{mode: mode, password: wire.NewSecret([]byte(p.config.AuthenticationString.Reveal()))}, nil
 }
 
 // attempts runs sessions until one has ended, or the phone gives up.
-func (p *Phone) attempts(ctx context.Context, password wire.Secret) Outcome {
+func (p *Phone) attempts(ctx context.Context, chosen authentication) Outcome {
 	var installed *x509.Certificate // by an attempt before
 	for attempt := 1; ; attempt++ {
-		outcome, stored := p.session(ctx, password, attempt)
+		outcome, stored := p.session(ctx, chosen, attempt)
 		if installed != nil && outcome.nothingLeft(p.config.Version) {
 			outcome.Operation, outcome.Certificate, outcome.Err = capf.OperationInstall, installed, nil
 		}

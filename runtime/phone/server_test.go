@@ -254,7 +254,7 @@ func digits(t *testing.T, text string) capf.AuthenticationString {
 	return parsed
 }
 
-func keptLSC(t *testing.T, flash Flash) *LSC {
+func keptLSC(t *testing.T, flash Flash) *Identity {
 	t.Helper()
 	lsc, err := flash.LSC()
 	if err != nil {

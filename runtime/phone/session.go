@@ -19,7 +19,7 @@ const maxMessages = 1000
 type session struct {
 	phone         *Phone
 	connection    *connection
-	password      wire.Secret
+	chosen        authentication
 	attempt       int
 	number        int    // messages so far, of both sides
 	id            uint32 // chosen by the server in its first message
@@ -32,8 +32,8 @@ type session struct {
 
 // session runs one session from the connection to its end. The certificate is that of an LSC that was
 // stored in it, also where the line broke afterwards.
-func (p *Phone) session(ctx context.Context, password wire.Secret, attempt int) (Outcome, *x509.Certificate) {
-	s := &session{phone: p, password: password, attempt: attempt}
+func (p *Phone) session(ctx context.Context, chosen authentication, attempt int) (Outcome, *x509.Certificate) {
+	s := &session{phone: p, chosen: chosen, attempt: attempt}
 	s.outcome = Outcome{Device: p.config.Device, Operation: capf.OperationNone, Attempts: attempt}
 	err := s.run(ctx)
 	if cause := ctx.Err(); err != nil && cause != nil {
@@ -98,12 +98,17 @@ func (s *session) authenticate(ctx context.Context, m wire.Message) error {
 	}
 	s.skipped(skipped)
 	s.authenticated = true
-	return s.send(ctx, wire.AuthenticationResponse{
+	response := wire.AuthenticationResponse{
 		Reason:     wire.Some(wire.ReasonSuccess),
 		Version:    wire.Some(s.phone.config.Version),
-		Password:   s.password,
+		Password:   s.chosen.password,
 		DeviceName: s.phone.config.Device,
-	})
+	}
+	if err := s.showCertificate(&response); err != nil {
+		return err
+	}
+	s.phone.config.OnAuthenticate(&response)
+	return s.send(ctx, response)
 }
 
 // end reads how the server ended the session, and judges it.

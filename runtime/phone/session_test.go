@@ -260,7 +260,7 @@ func TestEndReasons(t *testing.T) {
 		text   string
 	}{
 		{wire.ReasonNoAction, "no operation is pending for the device: set one"},
-		{wire.ReasonRefused, "wrong authentication string, or"},
+		{wire.ReasonRefused, "it did not take the authentication string or the certificate, or"},
 		{wire.ReasonUnknownDevice, "the server does not know the device: add it"},
 		{wire.ReasonSuccess, "it asked for nothing; its log says why"},
 		{wire.Reason(5), "it asked for nothing; its log says why"},

@@ -91,8 +91,7 @@ func (s *session) authenticate(ctx context.Context, response wire.Authentication
 		}
 		return s.refuse(ctx, capf.ResultInvalidAuthString, "wrong authentication string")
 	}
-	return s.refuse(ctx, capf.ResultInvalidCredentials,
-		fmt.Sprintf("the mode %s cannot be served in this version", s.phone.Last.AuthMode))
+	return s.authenticateByCertificate(ctx, response)
 }
 
 // refuse ends a session that failed to authenticate. The operation and its string stay as they are, so that

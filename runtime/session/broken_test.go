@@ -110,22 +110,6 @@ func (s *service) raw(t *testing.T) (*tls.Conn, wire.Message) {
 	return conn, first
 }
 
-func say(t *testing.T, conn net.Conn, message wire.Message) {
-	t.Helper()
-	if err := wire.WriteMessage(conn, message); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func hear(t *testing.T, conn net.Conn) wire.Message {
-	t.Helper()
-	message, err := wire.ReadMessage(conn, wire.MaxElements)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return message
-}
-
 func answer(name string) wire.AuthenticationResponse {
 	return wire.AuthenticationResponse{Reason: wire.Some(wire.ReasonSuccess), Version: wire.Some(uint8(wire.Version3)), DeviceName: name}
 }

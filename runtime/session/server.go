@@ -28,6 +28,8 @@ type Phones interface {
 // that is no longer the one pending gives CodeSuperseded, and nothing is written.
 type Operations interface {
 	BeginOperation(ctx context.Context, device string, ref capf.OperationRef, info capf.SessionInfo) error
+	// Certificates yields all that were issued to the device or seen on it.
+	Certificates(ctx context.Context, device string, yield func(capf.Certificate) error) error
 	// PublicKeyOwner gives the device whose certificate has that key.
 	PublicKeyOwner(ctx context.Context, keySHA256 string) (device string, found bool, err error)
 	AddIssued(ctx context.Context, ref capf.OperationRef, certificate capf.Certificate) (id int64, err error)
@@ -61,6 +63,7 @@ type Server struct {
 	Phones      Phones
 	Operations  Operations
 	Issuer      Issuer
+	Trust       Trust
 	Traces      Traces
 	Certificate tls.Certificate // the CAPF certificate with its key
 	Settings    Settings

@@ -12,6 +12,9 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +24,7 @@ import (
 	"capf/runtime/phone"
 	"capf/runtime/session"
 	"capf/runtime/store/sqlite"
+	"capf/runtime/wire"
 )
 
 const instance = "this service"
@@ -32,6 +36,7 @@ type service struct {
 	authority *ca.Authority
 	server    *session.Server
 	traces    *memoryTraces
+	trust     *memoryTrust
 	address   string
 	stop      func() // ends the service and waits for it
 }
@@ -47,6 +52,30 @@ func (m *memoryTraces) WriteTrace(device string, kind capf.CertificateKind, cert
 	defer m.mu.Unlock()
 	m.traces[device+"-"+string(kind)] = certificate
 	return nil
+}
+
+// memoryTrust gives the anchors of a test, and for LSCs the authority's own certificate, as the daemon does.
+type memoryTrust struct {
+	mu      sync.Mutex
+	own     *x509.Certificate
+	anchors map[capf.CertificateKind][]*x509.Certificate
+}
+
+func (m *memoryTrust) Anchors(_ context.Context, kind capf.CertificateKind) ([]*x509.Certificate, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	anchors := slices.Clone(m.anchors[kind])
+	if kind == capf.LSC {
+		anchors = append(anchors, m.own)
+	}
+	return anchors, nil
+}
+
+// set replaces the anchors beside the authority's own certificate.
+func (m *memoryTrust) set(anchors map[capf.CertificateKind][]*x509.Certificate) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.anchors = anchors
 }
 
 // theAuthority is made once: a key of 2048 bits takes its time.
@@ -73,8 +102,9 @@ func newService(t *testing.T, settings session.Settings) *service {
 			t.Error(err)
 		}
 	})
-	s := &service{t: t, store: store, authority: authority, traces: &memoryTraces{traces: make(map[string]*x509.Certificate)}}
-	s.server = &session.Server{Phones: store, Operations: store, Issuer: authority, Traces: s.traces, Certificate: authority.TLS(),
+	s := &service{t: t, store: store, authority: authority, traces: &memoryTraces{traces: make(map[string]*x509.Certificate)},
+		trust: &memoryTrust{own: authority.Certificate}}
+	s.server = &session.Server{Phones: store, Operations: store, Issuer: authority, Trust: s.trust, Traces: s.traces, Certificate: authority.TLS(),
 		Settings: settings, Instance: instance, Clock: time.Now, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	s.start()
 	return s
@@ -111,6 +141,14 @@ func (s *service) set(changes ...capf.PhoneChange) {
 func (s *service) pending(device string, operation capf.Operation, size capf.KeySize) {
 	s.t.Helper()
 	mode := capf.AuthByNullString
+	s.set(capf.PhoneChange{Device: device, Operation: &operation, AuthMode: &mode, KeySize: &size})
+}
+
+// pendingByCertificate sets an operation by existing certificate. What is installed has an EC key, which is
+// quickly made.
+func (s *service) pendingByCertificate(device string, mode capf.AuthMode, operation capf.Operation) {
+	s.t.Helper()
+	size := capf.P256
 	s.set(capf.PhoneChange{Device: device, Operation: &operation, AuthMode: &mode, KeySize: &size})
 }
 
@@ -183,4 +221,73 @@ func (s *service) call(config phone.Config) phone.Outcome {
 		s.t.Fatal(err)
 	}
 	return calling.Run(context.Background())
+}
+
+// showing is a phone with those certificates, either may be missing, in that mode.
+func (s *service) showing(device string, mode capf.AuthMode, lsc, mic *phone.Identity) phone.Config {
+	s.t.Helper()
+	config := s.config(device)
+	config.Mode, config.MIC, config.Flash = mode, mic, phone.NewMemoryFlash()
+	if lsc != nil {
+		if err := config.Flash.StoreLSC(*lsc); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return config
+}
+
+// onRecord is all that the store has on a phone.
+type onRecord struct {
+	Phone        capf.Phone
+	Certificates []capf.Certificate
+	Operations   []capf.OperationRecord
+}
+
+func (s *service) onRecord(t *testing.T, device string) (onRecord, []capf.Attempt) {
+	t.Helper()
+	operations, err := s.store.Operations(t.Context(), device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempts, err := s.store.Attempts(t.Context(), device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return onRecord{s.phone(device), s.certificates(device), operations}, attempts
+}
+
+// checkAccepted has a phone call, whose operation must come to its end.
+func (s *service) checkAccepted(t *testing.T, config phone.Config) {
+	t.Helper()
+	_, before := s.onRecord(t, config.Device)
+	if outcome := s.call(config); outcome.Err != nil {
+		t.Error(outcome.Err)
+	}
+	_, attempts := s.onRecord(t, config.Device)
+	if status := s.status(config.Device); status != capf.StatusSuccess || len(attempts) != len(before) {
+		t.Errorf("status %s, attempts %+v", status, attempts)
+	}
+}
+
+// checkRefused has a phone call that must not authenticate: the operation stays pending, and an attempt is
+// all that is recorded.
+func (s *service) checkRefused(t *testing.T, config phone.Config, result capf.Result, text string) {
+	t.Helper()
+	before, attemptsBefore := s.onRecord(t, config.Device)
+	outcome := s.call(config)
+	if outcome.Err == nil || outcome.Reason != wire.Some(wire.ReasonRefused) || outcome.Operation != capf.OperationNone {
+		t.Errorf("operation %s, reason %v, error %v", outcome.Operation, outcome.Reason, outcome.Err)
+	}
+	after, attempts := s.onRecord(t, config.Device)
+	if len(attempts) != min(len(attemptsBefore)+1, capf.MaxAttempts) || attempts[0].Result != result ||
+		!strings.Contains(attempts[0].Detail, text) || attempts[0].Address != "127.0.0.1" {
+		t.Errorf("attempts %+v, want %d more with %q", attempts, result, text)
+	}
+	if after.Phone.LastResult == nil || *after.Phone.LastResult != result || s.status(config.Device) != capf.StatusPending {
+		t.Errorf("status %s, result %v, want %d", s.status(config.Device), after.Phone.LastResult, result)
+	}
+	after.Phone.LastResult = before.Phone.LastResult
+	if !reflect.DeepEqual(before, after) {
+		t.Errorf("more than an attempt was recorded: from %+v to %+v", before, after)
+	}
 }

@@ -103,7 +103,9 @@ func (s *session) converse(ctx context.Context) (wire.Reason, error) {
 	if err := s.identify(ctx); err != nil {
 		return s.reasonOf(err), err
 	}
-	s.server.registry.claim(s)
+	if !s.server.registry.claim(s) {
+		return 0, fmt.Errorf("a newer session of the phone has taken over: %w", net.ErrClosed)
+	}
 	defer s.server.registry.drop(s)
 	reason, err := s.operate(ctx)
 	if err != nil {

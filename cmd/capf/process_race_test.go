@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// Under the race detector the program is built with it too.
+func init() { buildArguments = append(buildArguments, "-race") }

@@ -1,0 +1,113 @@
+package migrate
+
+import (
+	"fmt"
+	"strings"
+
+	"capf/legacy"
+	"capf/runtime/capf"
+)
+
+// conflicts gives those decided by the choice as well.
+func (p *planner) conflicts() []Conflict {
+	var out []Conflict
+	for i, g := range p.groups {
+		settled := &p.outcomes[i]
+		if settled.among == nil && settled.refused == nil {
+			continue
+		}
+		row := Conflict{Device: g.device, Why: settled.why}
+		for _, v := range settled.among {
+			row.Versions = append(row.Versions, g.places(v)...)
+		}
+		switch {
+		case settled.refused != nil:
+			row.Why = settled.refused.Error()
+			if settled.among == nil {
+				row.Versions = []Place{settled.record.place(), g.storedPlace()}
+			}
+		case settled.record != nil:
+			chosen := settled.record.place()
+			row.Chosen = &chosen
+		case settled.verdict != "":
+			chosen := g.storedPlace()
+			row.Chosen = &chosen
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// places gives a version by all that say it.
+func (g *group) places(v *version) []Place {
+	var out []Place
+	if v.stored {
+		out = append(out, g.storedPlace())
+	}
+	for _, r := range v.records {
+		out = append(out, r.place())
+	}
+	return out
+}
+
+// storedPlace is the store's version.
+func (g *group) storedPlace() Place {
+	out := Place{Machine: PreferStore, Says: phoneSays(g.phone)}
+	if g.origin.untouched() {
+		out.Machine = g.origin.machine
+		out.Time = g.origin.time.String()
+		out.Says += " (taken over by an earlier run)"
+	} else {
+		out.Time = capf.FormatTime(g.origin.changedAt)
+	}
+	return out
+}
+
+// phoneSays describes the store's phone in the words of record.says.
+func phoneSays(phone *capf.Phone) string {
+	says := record{status: capf.StatusNone, mode: phone.AuthMode, keySize: phone.KeySize, secret: phone.AuthString,
+		description: phone.Description}
+	if last := phone.Last; last != nil {
+		says.operation = last.Operation
+		says.status = map[capf.Ending]capf.Status{capf.EndingNone: capf.StatusPending, capf.EndingSuccess: capf.StatusSuccess,
+			capf.EndingFailed: capf.StatusFailed, capf.EndingExpired: capf.StatusExpired}[last.Ending]
+		if says.status == "" {
+			says.status = capf.StatusNone
+		}
+	}
+	return says.says()
+}
+
+func (r *record) place() Place {
+	return Place{Machine: r.machine, File: r.file, Line: r.line, Time: r.time.String(), Says: r.says()}
+}
+
+// conflictErrors names each conflict that nobody has decided.
+func conflictErrors(conflicts []Conflict) []error {
+	var out []error
+	for _, c := range conflicts {
+		if c.Chosen != nil {
+			continue
+		}
+		var places []string
+		for _, v := range c.Versions {
+			places = append(places, v.String())
+		}
+		out = append(out, &capf.Error{Code: capf.CodeConflict,
+			Message: fmt.Sprintf("%s: %s (%s)", c.Device, c.Why, strings.Join(places, "; ")),
+			Hint:    fmt.Sprintf("choose with --prefer %s, %s or a source's name; nothing is stored", PreferLatest, PreferPublisher)})
+	}
+	return out
+}
+
+// String gives the place with its time, such as "SUBSCRIBER1 CAPF/CAPF.phone:12 at 2005-03-01T08:00:00".
+func (p Place) String() string {
+	out := p.Machine
+	if p.File != "" {
+		out += " " + legacy.Position{File: p.File, Line: p.Line}.String()
+	}
+	if p.Time != "" {
+		out += " at " + p.Time
+	}
+	return out
+}

@@ -1,0 +1,58 @@
+package migrate
+
+import (
+	"bytes"
+	"encoding/hex"
+
+	"capf/legacy"
+	"capf/runtime/capf"
+)
+
+// keptBeside gives what is kept aside of a machine beside its phone files, which hand out their own lines: lines of
+// configurations and certificate files, text before certificates, and settings that are not taken. So what is stored
+// and what is kept are together what was there.
+func (p *planner) keptBeside(m *machineReading) []legacy.KeptLine {
+	out := append(m.Kept[:len(m.Kept):len(m.Kept)], m.textsBefore()...)
+	for _, s := range p.settings {
+		if s.Machine == m.name && s.Use == SettingNotTaken {
+			out = append(out, s.kept())
+		}
+	}
+	return out
+}
+
+// textsBefore are the texts that stand before certificates in their files.
+func (m *machineReading) textsBefore() []legacy.KeptLine {
+	var out []legacy.KeptLine
+	for _, c := range m.Certificates {
+		if len(bytes.TrimSpace(c.Before)) == 0 {
+			continue
+		}
+		position := legacy.Position{File: c.File, Line: max(1, c.Line-bytes.Count(c.Before, []byte("\n")))}
+		out = append(out, legacy.Keep(position, 0, c.Before, "text before a certificate"))
+	}
+	return out
+}
+
+// keptCount is how many rows are kept aside in all.
+func (p *planner) keptCount() int {
+	count := 0
+	for _, m := range p.reading.machines {
+		count += m.kept + len(p.keptBeside(m))
+	}
+	return count
+}
+
+func keptRow(machine string, line legacy.KeptLine) capf.KeptLine {
+	return capf.KeptLine{
+		Machine: machine, File: line.File, Line: line.Line, Bytes: line.Bytes, SHA256: hex.EncodeToString(line.SHA256[:]),
+		Reason: line.Reason,
+	}
+}
+
+func shownLine(machine string, line legacy.KeptLine) KeptLine {
+	return KeptLine{
+		Machine: machine, File: line.File, Line: line.Line, Reason: line.Reason, Text: line.Shown(),
+		SHA256: hex.EncodeToString(line.SHA256[:]),
+	}
+}

@@ -1,0 +1,110 @@
+package migrate
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"capf/legacy/source"
+	"capf/runtime/capf"
+)
+
+// What Options.Prefer can be beside the name of a machine.
+const (
+	PreferLatest    = "latest"    // the later time as the clocks showed it, whatever their zones
+	PreferPublisher = "publisher" // the record of the publisher
+	PreferStore     = "store"     // what a person or a phone changed here
+)
+
+// Options say how sources are read and conflicts decided. The zero value reads by the built-in dialects and decides
+// nothing.
+type Options struct {
+	// Dialect is the path of a dialect file; empty: each file is read by the built-in one that fits it.
+	Dialect string
+	// Prefer decides conflicts: PreferLatest, PreferPublisher, PreferStore or the name of a source; empty: nothing does.
+	Prefer string
+	// Anchors are SHA-256 digests, in hex, of certificates that the administrator names as trust anchors.
+	Anchors []string
+	// Clock gives the time; nil: time.Now.
+	Clock func() time.Time
+	// Random makes authentication strings where a file has none; nil: crypto/rand.
+	Random io.Reader
+	// Progress is told how many of how many records are staged; nil: nobody is.
+	Progress func(done, total int)
+}
+
+// filled gives options without holes, their digests in one form.
+func (o Options) filled() (Options, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if o.Progress == nil {
+		o.Progress = func(int, int) {}
+	}
+	named := make([]string, len(o.Anchors))
+	for i, text := range o.Anchors {
+		digest := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))
+		if raw, err := hex.DecodeString(digest); err != nil || len(raw) != 32 {
+			return o, &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("anchor %q", shortened(text)),
+				Hint: "give the SHA-256 of the certificate, 64 hex digits"}
+		}
+		named[i] = digest
+	}
+	slices.Sort(named)
+	o.Anchors = slices.Compact(named)
+	return o, nil
+}
+
+// shortened keeps a text of the command line from filling the error.
+func shortened(text string) string {
+	const most = 80
+	if len(text) > most {
+		return text[:most] + "…"
+	}
+	return text
+}
+
+// checkPrefer sees that the choice names something.
+func checkPrefer(prefer string, specs []source.Spec) error {
+	switch prefer {
+	case "", PreferLatest, PreferPublisher, PreferStore:
+		return nil
+	}
+	names := make([]string, len(specs))
+	for i, spec := range specs {
+		if names[i] = spec.Name; strings.EqualFold(spec.Name, prefer) {
+			return nil
+		}
+	}
+	return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("prefer %q: no source has that name", shortened(prefer)),
+		Hint: fmt.Sprintf("use %s, %s, %s or one of: %s", PreferLatest, PreferPublisher, PreferStore, strings.Join(names, ", "))}
+}
+
+// sorted checks the names of the sources and puts them into the order in which everything is done.
+func sorted(specs []source.Spec) ([]source.Spec, error) {
+	if len(specs) == 0 {
+		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "no source", Hint: "give FOLDER or NAME=FOLDER"}
+	}
+	out := slices.Clone(specs)
+	slices.SortFunc(out, func(a, b source.Spec) int {
+		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
+	for i, spec := range out {
+		if strings.EqualFold(spec.Name, PreferStore) {
+			return nil, &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("source %q has the name that stands for the store", spec.Name),
+				Hint: "write NAME=FOLDER with another name"}
+		}
+		if i > 0 && strings.EqualFold(spec.Name, out[i-1].Name) {
+			return nil, &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("two sources are named %q", spec.Name),
+				Hint: "name them apart with NAME=FOLDER"}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,124 @@
+package migrate
+
+import (
+	"time"
+
+	"capf/runtime/capf"
+)
+
+// Plan is what a run would do. Nothing in it is a secret: authentication strings are not there, texts of sources are
+// masked. All rows are in a fixed order, whatever the order of the sources.
+type Plan struct {
+	// Key is what the run is known by (see Run).
+	Key string `json:"key"`
+	// Applied is the run that did the same already; 0 for none.
+	Applied int64 `json:"applied-run,omitempty"`
+	// Publisher is the source that counts as the publisher; empty where that cannot be told.
+	Publisher string               `json:"publisher,omitempty"`
+	Prefer    string               `json:"prefer,omitempty"`
+	Sources   []PlannedSource      `json:"sources"`
+	Counts    capf.MigrationCounts `json:"counts"`
+
+	Phones    []PlannedPhone `json:"phones"`
+	Conflicts []Conflict     `json:"conflicts"`
+	// Pending counts the operations that would go on, by authentication mode, in the order of cli.md.
+	Pending      []PendingCount       `json:"pending"`
+	Kept         []KeptLine           `json:"kept-aside"`
+	Certificates []PlannedCertificate `json:"certificates"`
+	Settings     []Setting            `json:"settings"`
+	// Warnings are for the administrator to act on before the run; Findings are all that the readers came across.
+	Warnings []string  `json:"warnings"`
+	Findings []Finding `json:"findings"`
+}
+
+// PlannedSource is one machine.
+type PlannedSource struct {
+	Machine string `json:"machine"`
+	Path    string `json:"path"`
+	Digest  string `json:"digest"`
+	Dialect string `json:"dialect"` // of its phone records; empty where there are none
+	Records int    `json:"records"`
+}
+
+// PlannedPhone is what becomes of a phone.
+type PlannedPhone struct {
+	Device string `json:"device"`
+	// Verdict is new, updated or unchanged.
+	Verdict capf.Verdict `json:"verdict"`
+	// From is the record that it is taken from; nil where the store's version stays.
+	From *Place `json:"from,omitempty"`
+	// Why says, where the store's version stays though other records were read, that it is newer.
+	Why string `json:"why,omitempty"`
+	// Older is the number of records that are kept as its history.
+	Older int `json:"older"`
+}
+
+// Place is a record and what it says.
+type Place struct {
+	Machine string `json:"machine"`
+	File    string `json:"file,omitempty"` // empty for the store
+	Line    int    `json:"line,omitempty"`
+	Time    string `json:"time,omitempty"` // without a zone where none is known
+	Says    string `json:"says"`
+}
+
+// Conflict is a phone of which versions differ and nothing puts them in order.
+type Conflict struct {
+	Device   string  `json:"device"`
+	Why      string  `json:"why"`
+	Versions []Place `json:"versions"`
+	// Chosen is the version that the choice names; nil: the run is refused.
+	Chosen *Place `json:"chosen,omitempty"`
+}
+
+// PendingCount is how many operations of one mode would go on.
+type PendingCount struct {
+	AuthMode capf.AuthMode `json:"auth-mode"`
+	Count    int           `json:"count"`
+}
+
+// KeptLine is a line that would be kept aside.
+type KeptLine struct {
+	Machine string `json:"machine"`
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Reason  string `json:"reason"`
+	Text    string `json:"text"` // masked
+	SHA256  string `json:"sha256"`
+}
+
+// PlannedCertificate is what becomes of a certificate.
+type PlannedCertificate struct {
+	Machine   string         `json:"machine"`
+	File      string         `json:"file"`
+	Line      int            `json:"line"`
+	Subject   string         `json:"subject"`
+	NotBefore time.Time      `json:"not-before"`
+	NotAfter  time.Time      `json:"not-after"`
+	SHA256    string         `json:"sha256"`
+	Use       capf.LegacyUse `json:"use"`
+	Why       string         `json:"why"`
+	Device    string         `json:"device,omitempty"` // of an LSC
+	// Known tells that it is an anchor in the store already.
+	Known bool `json:"known,omitempty"`
+}
+
+// Finding is something that a reader came across.
+type Finding struct {
+	Machine  string `json:"machine"`
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Severity string `json:"severity"`
+	Reason   string `json:"reason"`
+}
+
+// Open counts the conflicts that nobody has decided.
+func (p *Plan) Open() int {
+	open := 0
+	for _, conflict := range p.Conflicts {
+		if conflict.Chosen == nil {
+			open++
+		}
+	}
+	return open
+}

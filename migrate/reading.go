@@ -1,0 +1,157 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/go-multierror"
+
+	"capf/legacy"
+	"capf/legacy/machine"
+	"capf/legacy/phonefile"
+)
+
+// reading is what the sources of a run hold.
+type reading struct {
+	*sources
+	machines []*machineReading // by name
+}
+
+// machineReading is what one machine holds.
+type machineReading struct {
+	*machine.Machine
+	name    string
+	records []record          // in the order in which the files give them
+	kept    int               // lines of phone files that were not understood
+	keys    []legacy.Position // where phone files hold private keys
+	// findings are those of phone files; the others are the Machine's.
+	findings []legacy.Finding
+	doubts   doubts
+}
+
+// read reads all machines, or lists everything that cannot be read.
+func (s *sources) read(ctx context.Context) (*reading, error) {
+	out := &reading{sources: s}
+	failed := several()
+	for _, opened := range s.opened {
+		read, err := machine.Read(opened, machine.Options{Dialect: s.dialect, Now: s.options.Clock()})
+		m := &machineReading{Machine: read, name: opened.Name}
+		if err == nil {
+			err = m.gather(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		for _, problem := range problemsOf(err) {
+			failed = multierror.Append(failed, unavailable(problem))
+		}
+		out.machines = append(out.machines, m)
+	}
+	if err := failed.ErrorOrNil(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// batch is how many rows are handed to the store at once.
+const batch = 1000
+
+// gather reads the phone files through once and remembers what is compared of each record.
+func (m *machineReading) gather(ctx context.Context) error {
+	files := m.readings()
+	for item, err := range m.Items() {
+		if err != nil {
+			return err
+		}
+		switch item.Kind {
+		case phonefile.KindRecord:
+			if len(m.records)%batch == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			m.records = append(m.records, newRecord(m.name, item.Record, files[item.Position.File], &m.doubts))
+		case phonefile.KindKept:
+			m.kept++
+			if item.Kept.PrivateKey {
+				m.keys = append(m.keys, item.Position)
+			}
+		case phonefile.KindFinding:
+			m.findings = append(m.findings, *item.Finding)
+		}
+	}
+	m.records = slices.Clip(m.records)
+	return nil
+}
+
+// readings finds how a phone file is read by its path.
+func (m *machineReading) readings() map[string]*phonefile.File {
+	out := map[string]*phonefile.File{}
+	for _, file := range m.PhoneFiles {
+		out[file.Path] = file.Reading
+	}
+	return out
+}
+
+var errOtherContent = errors.New("gives other records than when it was read first: run again when nobody writes there")
+
+// again reads the phone files once more and hands out each record with what was remembered of it, and each line kept
+// aside.
+func (m *machineReading) again(record func(*record, *phonefile.Record) error, kept func(legacy.KeptLine) error) error {
+	next := 0
+	for item, err := range m.Items() {
+		switch {
+		case err != nil:
+			return unavailable(err)
+		case item.Kind == phonefile.KindKept:
+			err = kept(*item.Kept)
+		case item.Kind == phonefile.KindRecord:
+			if next == len(m.records) || m.records[next].device != item.Record.Device {
+				return unavailable(fmt.Errorf("source %s: %w", m.name, errOtherContent))
+			}
+			err = record(&m.records[next], item.Record)
+			next++
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if next != len(m.records) {
+		return unavailable(fmt.Errorf("source %s: %w", m.name, errOtherContent))
+	}
+	return nil
+}
+
+// allFindings gives everything that was found about a machine, also about the meaning of its records.
+func (m *machineReading) allFindings() []legacy.Finding {
+	return slices.Concat(m.Findings, m.findings, m.doubts.findings())
+}
+
+// doubts gathers what many records may have in common, so that it is said once.
+type doubts struct {
+	reasons []string
+	first   map[string]legacy.Position
+	count   map[string]int
+}
+
+func (d *doubts) add(position legacy.Position, reason string) {
+	if d.count == nil {
+		d.count, d.first = map[string]int{}, map[string]legacy.Position{}
+	}
+	if d.count[reason]++; d.count[reason] == 1 {
+		d.reasons = append(d.reasons, reason)
+		d.first[reason] = position
+	}
+}
+
+func (d *doubts) findings() []legacy.Finding {
+	var out []legacy.Finding
+	for _, reason := range d.reasons {
+		text := reason
+		if n := d.count[reason]; n > 1 {
+			text = fmt.Sprintf("%s (the first of %d such records)", reason, n)
+		}
+		out = append(out, legacy.Finding{Position: d.first[reason], Severity: legacy.Warning, Reason: text})
+	}
+	return out
+}

@@ -1,0 +1,164 @@
+package migrate
+
+import (
+	"context"
+	"encoding/hex"
+
+	"capf/legacy"
+	"capf/legacy/phonefile"
+	"capf/runtime/capf"
+)
+
+// item is a kept line or a certificate: where it stands and what it is.
+type item struct {
+	spot
+	digest string
+}
+
+// counted is how many of an item were read and not yet found in the store. What may be missing there is optional:
+// whether a setting was kept aside depends on what the parameters were then.
+type counted struct {
+	items    map[item]int
+	optional map[item]bool
+	order    []item
+}
+
+func newCounted() *counted {
+	return &counted{items: map[item]int{}, optional: map[item]bool{}}
+}
+
+func (c *counted) add(one item) {
+	c.items[one]++
+	c.order = append(c.order, one)
+}
+
+// take tells whether one was still there.
+func (c *counted) take(one item) bool {
+	if c.items[one] == 0 {
+		return false
+	}
+	c.items[one]--
+	return true
+}
+
+// left calls for each that was not taken and should have been.
+func (c *counted) left(yield func(item)) {
+	for _, one := range c.order {
+		if !c.optional[one] && c.take(one) {
+			yield(one)
+		}
+	}
+}
+
+// kept compares the lines kept aside.
+func (v *verifier) kept(ctx context.Context) error {
+	read := newCounted()
+	for _, m := range v.reading.machines {
+		if err := m.countKept(read); err != nil {
+			return err
+		}
+	}
+	err := v.store.KeptLines(ctx, v.run, func(line capf.KeptLine) error {
+		if !v.wasRead(line.Machine) {
+			return nil
+		}
+		v.out.KeptAside++
+		if line.Bytes != nil && capf.HexSHA256(line.Bytes) != line.SHA256 {
+			v.differ(line.Machine, line.File, line.Line, "", "the stored bytes of the line kept aside are not those of their digest")
+		}
+		if !read.take(item{spot{line.Machine, line.File, line.Line}, line.SHA256}) {
+			v.differ(line.Machine, line.File, line.Line, "", "line kept aside is in the store, not in the source")
+		}
+		return nil
+	})
+	if err == nil {
+		read.left(func(one item) {
+			v.differ(one.machine, one.file, one.line, "", "line kept aside is in the source, not in the store")
+		})
+	}
+	return err
+}
+
+// countKept counts what is kept aside of a machine.
+func (m *machineReading) countKept(into *counted) error {
+	add := func(line legacy.KeptLine) item {
+		one := item{spot{m.name, line.File, line.Line}, hex.EncodeToString(line.SHA256[:])}
+		into.add(one)
+		return one
+	}
+	for _, line := range append(m.Kept[:len(m.Kept):len(m.Kept)], m.textsBefore()...) {
+		add(line)
+	}
+	for _, from := range m.Settings() {
+		one := setting{from: from}
+		at := add(one.kept())
+		into.optional[at] = from.Parameter != ""
+	}
+	return m.again(func(*record, *phonefile.Record) error { return nil }, func(line legacy.KeptLine) error {
+		add(line)
+		return nil
+	})
+}
+
+// certificates compares the certificates, and sees that those which were trusted or belong to phones still are and do.
+func (v *verifier) certificates(ctx context.Context) error {
+	read := newCounted()
+	for _, m := range v.reading.machines {
+		for _, c := range m.Certificates {
+			read.add(item{spot{m.name, c.File, c.Line}, hex.EncodeToString(c.SHA256[:])})
+		}
+	}
+	trusted, err := v.trusted(ctx)
+	if err != nil {
+		return err
+	}
+	of, err := v.ofPhones(ctx)
+	if err != nil {
+		return err
+	}
+	err = v.store.LegacyFiles(ctx, v.run, func(file capf.LegacyFile) error {
+		if !v.wasRead(file.Machine) {
+			return nil
+		}
+		v.out.Certificates++
+		if capf.HexSHA256(file.DER) != file.SHA256 {
+			v.differ(file.Machine, file.File, file.Line, "", "the stored certificate is not that of its digest")
+		}
+		if !read.take(item{spot{file.Machine, file.File, file.Line}, file.SHA256}) {
+			v.differ(file.Machine, file.File, file.Line, "", "certificate is in the store, not in the source")
+		}
+		switch {
+		case file.Use == capf.LegacyAnchor && !trusted[file.SHA256]:
+			v.differSince(file.Machine, file.File, file.Line, "", "the trust anchor was removed here")
+		case file.Use == capf.LegacyLSC && !of[file.SHA256]:
+			v.differ(file.Machine, file.File, file.Line, "", "the LSC is not among the certificates of phones")
+		}
+		return nil
+	})
+	if err == nil {
+		read.left(func(one item) {
+			v.differ(one.machine, one.file, one.line, "", "certificate is in the source, not in the store")
+		})
+	}
+	return err
+}
+
+// trusted gives the digests of the anchors of LSCs.
+func (v *verifier) trusted(ctx context.Context) (map[string]bool, error) {
+	anchors, err := v.store.Anchors(ctx, capf.LSC)
+	out := map[string]bool{}
+	for _, anchor := range anchors {
+		out[anchor.SHA256] = true
+	}
+	return out, err
+}
+
+// ofPhones gives the digests of the LSCs that phones are known to have had.
+func (v *verifier) ofPhones(ctx context.Context) (map[string]bool, error) {
+	out := map[string]bool{}
+	err := v.store.Certificates(ctx, "", func(c capf.Certificate) error {
+		out[c.SHA256] = true
+		return nil
+	})
+	return out, err
+}

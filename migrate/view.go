@@ -1,0 +1,160 @@
+package migrate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"capf/legacy"
+	"capf/legacy/phonefile"
+	"capf/runtime/capf"
+)
+
+// plan puts what was decided into rows.
+func (p *planner) plan() (*Plan, error) {
+	out := &Plan{
+		Key: p.key, Publisher: p.publisher, Prefer: p.options.Prefer, Counts: p.counts(), Kept: []KeptLine{},
+		Phones: p.phoneRows(), Conflicts: listed(p.conflicts()), Pending: listed(p.pending()),
+		Certificates: listed(p.certificateRows()), Settings: listed(p.settingRows()), Warnings: listed(p.warnings()),
+		Findings: listed(p.reading.findings()),
+	}
+	if p.applied != nil {
+		out.Applied = p.applied.ID
+	}
+	for i, row := range p.reading.rows() {
+		out.Sources = append(out.Sources, PlannedSource{Machine: row.Machine, Path: row.Path, Digest: row.Digest,
+			Dialect: row.Dialect, Records: len(p.reading.machines[i].records)})
+	}
+	for _, m := range p.reading.machines {
+		for _, line := range p.keptBeside(m) {
+			out.Kept = append(out.Kept, shownLine(m.name, line))
+		}
+		err := m.again(func(*record, *phonefile.Record) error { return nil }, func(line legacy.KeptLine) error {
+			out.Kept = append(out.Kept, shownLine(m.name, line))
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(out.Kept, func(a, b KeptLine) int {
+		return cmp.Or(strings.Compare(strings.ToLower(a.Machine), strings.ToLower(b.Machine)), strings.Compare(a.File, b.File),
+			cmp.Compare(a.Line, b.Line))
+	})
+	return out, nil
+}
+
+// listed makes an empty list of none, so that scripts find one in JSON.
+func listed[T any](rows []T) []T {
+	if rows == nil {
+		return []T{}
+	}
+	return rows
+}
+
+// counts are those of a run.
+func (p *planner) counts() capf.MigrationCounts {
+	counts := capf.MigrationCounts{KeptAside: p.keptCount()}
+	for i, g := range p.groups {
+		counts.Records += len(g.records)
+		for _, r := range g.records {
+			if r.verdict == capf.VerdictHistory {
+				counts.History++
+			}
+		}
+		out := &p.outcomes[i]
+		if out.among != nil || out.refused != nil {
+			counts.Conflicts++
+		}
+		switch {
+		case out.open():
+		case out.verdict == capf.VerdictNew:
+			counts.New++
+		case out.verdict == capf.VerdictUpdated:
+			counts.Updated++
+		default:
+			counts.Unchanged++
+		}
+	}
+	for _, one := range p.pending() {
+		counts.Pending += one.Count
+	}
+	p.countCertificates(&counts)
+	return counts
+}
+
+// countCertificates counts each once, on however many machines it lies.
+func (p *planner) countCertificates(counts *capf.MigrationCounts) {
+	seen := map[string]bool{}
+	for _, c := range p.certificates {
+		switch {
+		case seen[c.digest]:
+		case c.use == capf.LegacyLSC:
+			counts.LSCs++
+		case c.use == capf.LegacyStored:
+			counts.Stored++
+		case !p.isTrusted(c):
+			counts.Anchors++
+		}
+		seen[c.digest] = true
+	}
+}
+
+// isTrusted tells that the store has the anchor already.
+func (p *planner) isTrusted(c *judged) bool {
+	return slices.ContainsFunc(p.trusted, func(anchor capf.Anchor) bool { return anchor.SHA256 == c.digest })
+}
+
+func (p *planner) phoneRows() []PlannedPhone {
+	out := make([]PlannedPhone, 0, len(p.groups))
+	for i, g := range p.groups {
+		settled := &p.outcomes[i]
+		if settled.open() {
+			continue
+		}
+		row := PlannedPhone{Device: g.device, Verdict: settled.verdict}
+		if settled.record != nil {
+			place := settled.record.place()
+			row.From = &place
+		}
+		if settled.newerHere {
+			row.Why = "the store's version is newer, or was chosen"
+		}
+		for _, r := range g.records {
+			if r.verdict == capf.VerdictHistory {
+				row.Older++
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func (p *planner) certificateRows() []PlannedCertificate {
+	var out []PlannedCertificate
+	for _, c := range p.certificates {
+		out = append(out, PlannedCertificate{
+			Machine: c.machine, File: c.File, Line: c.Line, Subject: c.Parsed.Subject.String(),
+			NotBefore: c.Parsed.NotBefore.UTC(), NotAfter: c.Parsed.NotAfter.UTC(), SHA256: c.digest,
+			Use: c.use, Why: c.why, Device: c.device, Known: c.use == capf.LegacyAnchor && p.isTrusted(c),
+		})
+	}
+	return out
+}
+
+// findings gives everything that the readers came across.
+func (r *reading) findings() []Finding {
+	var out []Finding
+	for _, m := range r.machines {
+		out = append(out, m.findingRows()...)
+	}
+	return out
+}
+
+func (m *machineReading) findingRows() []Finding {
+	var out []Finding
+	for _, f := range m.allFindings() {
+		out = append(out, Finding{Machine: m.name, File: f.File, Line: f.Line, Severity: string(f.Severity), Reason: f.Reason})
+	}
+	return out
+}

@@ -1,0 +1,90 @@
+package migrate
+
+import (
+	"fmt"
+	"slices"
+
+	"capf/legacy"
+	"capf/runtime/capf"
+)
+
+// warnings are what an administrator should act on.
+func (p *planner) warnings() []string {
+	var out []string
+	warn := func(count int, text string) {
+		if count > 0 {
+			out = append(out, fmt.Sprintf(text, count))
+		}
+	}
+	var null, without, short int
+	p.eachTaken(func(r *record) {
+		length := len(r.secret.Reveal())
+		switch {
+		case r.status != capf.StatusPending:
+		case r.authMode() == capf.AuthByNullString:
+			null++
+		case r.authMode() == capf.AuthByString && length == 0:
+			without++
+		case length > 0 && length < capf.ShortAuthString:
+			short++
+		}
+	})
+	warn(null, "pending operations by null string: %d. That is no authentication: for closed environments only")
+	warn(without, "pending operations by authentication string without a string in the files: %d. Each gets a generated one: see the CAPF report")
+	warn(short, fmt.Sprintf("pending operations with an authentication string of fewer than %d digits: %%d. Such a string can be found by trying",
+		capf.ShortAuthString))
+	for _, m := range p.reading.machines {
+		for _, place := range m.privateKeys() {
+			out = append(out, fmt.Sprintf("%s: %s: %s", m.name, place, legacy.PrivateKeyAdvice))
+		}
+	}
+	if !slices.ContainsFunc(p.reading.machines, func(m *machineReading) bool { return len(m.PhoneFiles) > 0 }) {
+		out = append(out, "no source has a CAPF.phone: if CAPF 1.0(1) ran on another machine, its files must be copied first")
+	}
+	return out
+}
+
+// privateKeys are the places of private keys on a machine.
+func (m *machineReading) privateKeys() []legacy.Position {
+	out := slices.Clone(m.keys)
+	for _, line := range m.Kept {
+		if line.PrivateKey {
+			out = append(out, line.Position)
+		}
+	}
+	return out
+}
+
+// eachTaken calls for every record that a phone is taken from.
+func (p *planner) eachTaken(yield func(*record)) {
+	for i := range p.outcomes {
+		if out := &p.outcomes[i]; out.record != nil && !out.open() {
+			yield(out.record)
+		}
+	}
+}
+
+// pending counts the operations that would go on.
+func (p *planner) pending() []PendingCount {
+	counts := map[capf.AuthMode]int{}
+	p.eachTaken(func(r *record) {
+		if r.status == capf.StatusPending {
+			counts[r.authMode()]++
+		}
+	})
+	var out []PendingCount
+	for _, mode := range capf.AuthModes {
+		if counts[mode] > 0 {
+			out = append(out, PendingCount{mode, counts[mode]})
+		}
+	}
+	return out
+}
+
+// authMode is the mode that the phone will have.
+func (r *record) authMode() capf.AuthMode {
+	if r.mode == "" {
+		return capf.AuthByString
+	}
+	return r.mode
+}

@@ -1,0 +1,145 @@
+package session
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"strings"
+
+	"capf/runtime/capf"
+	"capf/runtime/wire"
+)
+
+// Trust gives the certificates by which those of phones are verified. LSCs: CAPF's own, past ones included,
+// and those that an administrator or a migration added. MICs: the manufacturer's CAs. Never one kind by the
+// other's.
+type Trust interface {
+	Anchors(ctx context.Context, kind capf.CertificateKind) ([]*x509.Certificate, error)
+}
+
+// authenticateByCertificate checks the LSC or MIC that the phone shows: that it is the phone's own, issued
+// by an anchor of its kind, in its time, not revoked, that the phone has its key, and that the precedence of
+// the mode allows it (B2).
+func (s *session) authenticateByCertificate(ctx context.Context, response wire.AuthenticationResponse) error {
+	if response.Certificate == nil {
+		return s.refuse(ctx, capf.ResultInvalidCredentials, "the phone showed no certificate")
+	}
+	certificate, err := x509.ParseCertificate(response.Certificate)
+	if err != nil {
+		return s.refuse(ctx, capf.ResultInvalidCredentials, "the phone showed a certificate that cannot be read")
+	}
+	kind, own := capf.KindOf(certificate, s.device)
+	if !own {
+		return s.refuse(ctx, capf.ResultInvalidCredentials, fmt.Sprintf("the phone showed a certificate of %.80q", certificate.Subject.CommonName))
+	}
+	anchors, err := s.server.Trust.Anchors(ctx, kind)
+	if err != nil {
+		return err
+	}
+	if _, err := capf.VerifyChain(certificate, anchors, s.server.Clock()); err != nil {
+		return s.refuse(ctx, invalid[kind], fmt.Sprintf("the phone's %s: %v", nameOf(kind), err))
+	}
+	if err := checkProofs(response, certificate); err != nil {
+		return s.refuse(ctx, capf.ResultInvalidCredentials, err.Error())
+	}
+	if err := s.checkIdentifier(ctx, response); err != nil {
+		return s.refuse(ctx, capf.ResultInvalidCredentials, err.Error())
+	}
+	return s.checkAgainstStore(ctx, certificate, kind)
+}
+
+var invalid = map[capf.CertificateKind]capf.Result{capf.LSC: capf.ResultInvalidLSC, capf.MIC: capf.ResultInvalidMIC}
+
+// checkIdentifier verifies SUDI data where the phone sent some. That no anchor issued its certificate is no
+// reason to refuse: it adds nothing then, as if it had not been sent.
+func (s *session) checkIdentifier(ctx context.Context, response wire.AuthenticationResponse) error {
+	if !response.SUDIData.Present() {
+		return nil
+	}
+	certificate, err := checkSUDI(response.SUDIData, s.id)
+	if err != nil {
+		return err
+	}
+	anchors, err := s.server.Trust.Anchors(ctx, capf.MIC)
+	if err != nil {
+		return err
+	}
+	if _, err := capf.VerifyChain(certificate, anchors, s.server.Clock()); err != nil {
+		s.log.Info("SUDI data from an issuer that is not trusted", "error", err)
+		return nil
+	}
+	if kind, own := capf.KindOf(certificate, s.device); !own || kind != capf.MIC {
+		return fmt.Errorf("the SUDI data are those of %.80q", certificate.Subject.CommonName)
+	}
+	return nil
+}
+
+// checkAgainstStore refuses a revoked certificate, and the one kind where a valid certificate of the other
+// is known and has precedence. What passes is remembered, for the store to record when the operation begins.
+func (s *session) checkAgainstStore(ctx context.Context, certificate *x509.Certificate, kind capf.CertificateKind) error {
+	presented, err := capf.ReadCertificate(certificate.Raw)
+	if err != nil {
+		return err
+	}
+	presented.Device, presented.Kind = s.device, kind
+	revoked := false
+	var preferred []capf.Certificate // of the kind that has precedence
+	err = s.server.Operations.Certificates(ctx, s.device, func(known capf.Certificate) error {
+		revoked = revoked || known.State == capf.CertificateRevoked && isSame(known, presented)
+		if known.Kind == preferredKind(s.phone.Last.AuthMode) && known.State == capf.CertificateConfirmed {
+			preferred = append(preferred, known)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if revoked {
+		return s.refuse(ctx, invalid[kind], fmt.Sprintf("the phone's %s is revoked", nameOf(kind)))
+	}
+	if err := s.checkPrecedence(ctx, kind, preferred); err != nil {
+		return err
+	}
+	s.info.Presented = &presented
+	return nil
+}
+
+// isSame compares by what the issuer has signed. The bytes around it, an ECDSA signature above all, can be
+// changed by anybody so that they still verify; a revoked certificate must not get by in that way.
+func isSame(a, b capf.Certificate) bool {
+	return a.Kind == b.Kind && a.Serial == b.Serial && a.KeySHA256 == b.KeySHA256
+}
+
+// checkPrecedence refuses a certificate of the other kind where one of those known of the preferred kind is
+// valid, unless the phone is known to hold none any more.
+func (s *session) checkPrecedence(ctx context.Context, kind capf.CertificateKind, known []capf.Certificate) error {
+	preferred := preferredKind(s.phone.Last.AuthMode)
+	if kind == preferred || preferred == capf.LSC && s.phone.LSCKnown == capf.LSCNone || preferred == capf.MIC && s.phone.MIC == capf.MICNone {
+		return nil
+	}
+	anchors, err := s.server.Trust.Anchors(ctx, preferred)
+	if err != nil {
+		return err
+	}
+	for _, one := range known {
+		certificate, err := x509.ParseCertificate(one.DER)
+		if err != nil {
+			continue // of an older CAPF, perhaps: nobody could show it here
+		}
+		if _, err := capf.VerifyChain(certificate, anchors, s.server.Clock()); err == nil {
+			return s.refuse(ctx, capf.ResultInvalidCredentials, fmt.Sprintf(
+				"the phone showed its %s, but a valid %s of it is known and has precedence: change the authentication mode to let the other in",
+				nameOf(kind), nameOf(preferred)))
+		}
+	}
+	return nil
+}
+
+func nameOf(kind capf.CertificateKind) string { return strings.ToUpper(string(kind)) }
+
+func preferredKind(mode capf.AuthMode) capf.CertificateKind {
+	if mode == capf.AuthByMIC {
+		return capf.MIC
+	}
+	return capf.LSC
+}

@@ -1,0 +1,190 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"capf/runtime/capf"
+	"capf/runtime/store"
+)
+
+// createChanges makes the temporary table in which a set of changes waits for its transaction. Writing
+// there takes no lock on the store.
+const createChanges = `CREATE TEMP TABLE IF NOT EXISTS changes (
+	device TEXT PRIMARY KEY, expected INTEGER, changes INTEGER, description TEXT, auth_mode TEXT, auth_string TEXT,
+	key_size TEXT, security_mode TEXT, lsc_known TEXT, mic TEXT, detail TEXT,
+	ended INTEGER, ending TEXT, ended_at INTEGER, ended_by TEXT, ended_result INTEGER, ended_detail TEXT,
+	amended INTEGER, revision INTEGER,
+	new_index INTEGER, operation TEXT, op_auth_mode TEXT, op_key_size TEXT, completes_by INTEGER,
+	created_at INTEGER, created_by TEXT) WITHOUT ROWID`
+
+const insertChange = `INSERT INTO changes VALUES
+	(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)`
+
+// The statements that carry the changes out; ?1 is the highest ID of an operation, ?2 the time, ?3 who.
+const (
+	countStale = `SELECT count(*) FROM changes s LEFT JOIN phones p ON p.device = s.device WHERE p.changes IS NOT s.expected`
+
+	selectHighest = `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'operations'`
+
+	endOperations = `UPDATE operations SET ending = s.ending, ended_at = s.ended_at, ended_by = s.ended_by,
+		result = s.ended_result, detail = s.ended_detail, serving = ''
+		FROM changes s WHERE operations.id = s.ended`
+
+	// A session that serves the operation goes on with it where only the deadline was moved.
+	amendOperations = `UPDATE operations SET revision = s.revision, auth_mode = s.op_auth_mode, key_size = s.op_key_size,
+		completes_by = s.completes_by, serving = iif(operations.revision = s.revision, operations.serving, '')
+		FROM changes s WHERE operations.id = s.amended`
+
+	insertOperations = `INSERT INTO operations (id, revision, device, operation, auth_mode, key_size, completes_by, created_at,
+		created_by, ended_at, ended_by, ending, result, detail, serving)
+		SELECT ?1 + s.new_index, s.revision, s.device, s.operation, s.op_auth_mode, s.op_key_size, s.completes_by, s.created_at,
+		s.created_by, NULL, '', '', NULL, '', '' FROM changes s WHERE s.new_index IS NOT NULL ORDER BY s.new_index`
+
+	updatePhones = `UPDATE phones SET description = s.description, auth_mode = s.auth_mode, auth_string = s.auth_string,
+		key_size = s.key_size, security_mode = s.security_mode, last_operation = coalesce(?1 + s.new_index, last_operation),
+		result = iif(s.ended_result IS NULL, result, s.ended_result),
+		result_mark = iif(s.ended_result IS NULL, result_mark,
+			(SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = s.device)),
+		changes = s.changes, changed_at = ?2
+		FROM changes s WHERE s.expected IS NOT NULL AND phones.device = s.device`
+
+	insertPhones = `INSERT INTO phones (device, description, auth_mode, auth_string, key_size, security_mode, last_operation,
+		lsc, lsc_known, mic, last_session, last_address, last_tls, result, result_mark, changes, changed_at, imported)
+		SELECT s.device, s.description, s.auth_mode, s.auth_string, s.key_size, s.security_mode, ?1 + s.new_index,
+		NULL, s.lsc_known, s.mic, NULL, '', '', NULL,
+		(SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = s.device), s.changes, ?2, NULL
+		FROM changes s WHERE s.expected IS NULL ORDER BY s.device`
+
+	claimAttempts = `UPDATE attempts SET known = 1 WHERE known = 0 AND device IN (SELECT device FROM changes WHERE expected IS NULL)`
+
+	insertAudit = `INSERT INTO audit (at, actor, action, subject, detail)
+		SELECT ?2, ?3, iif(s.expected IS NULL, 'phone add', 'phone set'), s.device, s.detail FROM changes s ORDER BY s.device`
+)
+
+// writeChanges stages the plan without a lock, then writes it in one short transaction. It gives errStale
+// where a phone has changed since it was read, and fills in the IDs of new operations.
+func (s *Store) writeChanges(ctx context.Context, plan []planned, change capf.ChangeContext) (err error) {
+	connection, err := s.bulkPool.Conn(ctx)
+	if err != nil {
+		return s.classify(err)
+	}
+	statements := store.NewStatements(connection, s.classify)
+	defer func() { err = errors.Join(err, statements.Close(), connection.Close()) }()
+	staged, err := stageChanges(statements, plan)
+	if err != nil || staged == 0 {
+		return err
+	}
+	var highest int64
+	err = s.writer.Alone(ctx, func() error {
+		return inTransaction(statements, func() (err error) {
+			highest, err = carryOut(statements, change)
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for i := range plan {
+		if plan[i].newIndex > 0 {
+			plan[i].Phone.Last.Ref.ID = highest + int64(plan[i].newIndex)
+		}
+	}
+	return nil
+}
+
+// stageChanges fills the temporary table, and gives the number of phones in it.
+func stageChanges(statements *store.Statements, plan []planned) (staged int, err error) {
+	for _, query := range []string{createChanges, `DELETE FROM changes`, `BEGIN`} {
+		if _, err := statements.Exec(query); err != nil {
+			return 0, err
+		}
+	}
+	for i := range plan {
+		if plan[i].isIdle() {
+			continue
+		}
+		if _, err := statements.Exec(insertChange, changeColumns(&plan[i])...); err != nil {
+			_, undo := statements.Exec(`ROLLBACK`)
+			return 0, errors.Join(err, undo)
+		}
+		staged++
+	}
+	_, err = statements.Exec(`COMMIT`)
+	return staged, err
+}
+
+// changeColumns gives a change as it stands in the temporary table.
+func changeColumns(p *planned) []any {
+	after := &p.Phone
+	var ended, operation capf.OperationRecord
+	if p.Ended != nil {
+		ended = *p.Ended
+	}
+	var amended int64
+	if p.Effect == capf.EffectAmended || p.newIndex > 0 {
+		operation = *after.Last
+	}
+	if p.Effect == capf.EffectAmended {
+		amended = after.Last.Ref.ID
+	}
+	expected := sql.NullInt64{Int64: p.before.changes, Valid: p.exists}
+	return []any{
+		after.Device, expected, p.before.changes + 1, after.Description, string(after.AuthMode), store.SecretColumn(after.AuthString),
+		string(after.KeySize), string(after.SecurityMode), string(after.LSCKnown), string(after.MIC), describe(p),
+		store.Nullable(ended.Ref.ID), string(ended.Ending), store.Seconds(ended.EndedAt), ended.EndedBy,
+		store.ResultColumn(ended.Result), ended.Detail,
+		store.Nullable(amended), operation.Ref.Revision,
+		store.Nullable(p.newIndex), string(operation.Operation), string(operation.AuthMode), string(operation.KeySize),
+		store.Seconds(operation.CompletesBy), store.Seconds(operation.CreatedAt), operation.CreatedBy,
+	}
+}
+
+// inTransaction runs work between BEGIN IMMEDIATE and COMMIT.
+func inTransaction(statements *store.Statements, work func() error) error {
+	if _, err := statements.Exec(`BEGIN IMMEDIATE`); err != nil {
+		return err
+	}
+	err := work()
+	if err == nil {
+		_, err = statements.Exec(`COMMIT`)
+	}
+	if err != nil {
+		// After a full disk SQLite has rolled back by itself; then this fails, and there is nothing to undo.
+		_, _ = statements.Exec(`ROLLBACK`)
+	}
+	return err
+}
+
+// carryOut writes what is staged, and gives the highest ID that an operation had before.
+func carryOut(statements *store.Statements, change capf.ChangeContext) (highest int64, err error) {
+	var stale int64
+	if _, err := statements.First(store.Into(&stale), countStale); err != nil {
+		return 0, err
+	}
+	if stale > 0 {
+		return 0, errStale
+	}
+	if _, err := statements.First(store.Into(&highest), selectHighest); err != nil {
+		return 0, err
+	}
+	now := change.Now.Unix()
+	for _, step := range []struct {
+		query     string
+		arguments []any
+	}{
+		{endOperations, nil},
+		{amendOperations, nil},
+		{insertOperations, []any{highest}},
+		{updatePhones, []any{highest, now}},
+		{insertPhones, []any{highest, now}},
+		{claimAttempts, nil},
+		{insertAudit, []any{highest, now, change.Actor}},
+	} {
+		if _, err := statements.Exec(step.query, step.arguments...); err != nil {
+			return 0, err
+		}
+	}
+	return highest, nil
+}

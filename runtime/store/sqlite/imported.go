@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"capf/runtime/capf"
+	"capf/runtime/store"
+)
+
+// numbered is a row with the ID by which its pages go on.
+type numbered[T any] struct {
+	id  int64
+	row T
+}
+
+// inRun hands out rows of an applied run in their order; ?1 and ?2 are for inPages, ?3 is the run.
+func inRun[T any](ctx context.Context, s *Store, run int64, scan func(store.Scanner) (numbered[T], error), yield func(T) error, query string) error {
+	return inPages(ctx, s.reads, scan, func(n numbered[T]) int64 { return n.id }, func(n numbered[T]) error { return yield(n.row) },
+		query, []any{int64(0), pageSize, run})
+}
+
+// ofAppliedRun is the condition of every query for rows of a run.
+const ofAppliedRun = ` WHERE id > +?1 AND run = (SELECT id FROM migration_runs WHERE id = +?3 AND applied_at IS NOT NULL) ORDER BY id LIMIT +?2`
+
+// ImportRecords hands out the records of an applied run in the order in which they were staged, until
+// yield gives an error. Their phones are not in them: what became of a phone is the store's.
+func (s *Store) ImportRecords(ctx context.Context, run int64, yield func(capf.ImportRecord) error) error {
+	return inRun(ctx, s, run, scanImportRecord, yield,
+		`SELECT id, device, machine, file, line, digest, raw, time, verdict FROM import_records`+ofAppliedRun)
+}
+
+func scanImportRecord(cursor store.Scanner) (n numbered[capf.ImportRecord], err error) {
+	r := &n.row
+	err = cursor.Scan(&n.id, &r.Device, &r.Machine, &r.File, &r.Line, &r.Digest, &r.Raw, &r.Time, &r.Verdict)
+	return n, err
+}
+
+// KeptLines hands out the lines that an applied run kept aside, until yield gives an error.
+func (s *Store) KeptLines(ctx context.Context, run int64, yield func(capf.KeptLine) error) error {
+	return inRun(ctx, s, run, scanKeptLine, yield, `SELECT id, machine, file, line, bytes, sha256, reason FROM kept_lines`+ofAppliedRun)
+}
+
+func scanKeptLine(cursor store.Scanner) (n numbered[capf.KeptLine], err error) {
+	l := &n.row
+	err = cursor.Scan(&n.id, &l.Machine, &l.File, &l.Line, &l.Bytes, &l.SHA256, &l.Reason)
+	return n, err
+}
+
+// LegacyFiles hands out the certificates that an applied run found, until yield gives an error.
+func (s *Store) LegacyFiles(ctx context.Context, run int64, yield func(capf.LegacyFile) error) error {
+	return inRun(ctx, s, run, scanLegacyFile, yield, `SELECT id, machine, file, line, sha256, subject, der, use, why FROM legacy_files`+ofAppliedRun)
+}
+
+func scanLegacyFile(cursor store.Scanner) (n numbered[capf.LegacyFile], err error) {
+	f := &n.row
+	err = cursor.Scan(&n.id, &f.Machine, &f.File, &f.Line, &f.SHA256, &f.Subject, &f.DER, &f.Use, &f.Why)
+	return n, err
+}
+
+// HasRecord reports whether an applied run has read that record of the device.
+func (s *Store) HasRecord(ctx context.Context, device, digest string) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	var has bool
+	_, err := s.reads.First(store.Into(&has), `SELECT EXISTS (SELECT 1 FROM import_records i
+		JOIN migration_runs r ON r.id = i.run AND r.applied_at IS NOT NULL WHERE i.digest = +?1 AND i.device = +?2)`, digest, device)
+	return has, err
+}
+
+// provenanceRow is a phone and where it comes from.
+type provenanceRow struct {
+	device string
+	capf.Provenance
+}
+
+// Provenances hands out every phone with where it comes from, in the order of their names, until yield
+// gives an error.
+func (s *Store) Provenances(ctx context.Context, yield func(device string, provenance capf.Provenance) error) error {
+	return inPages(ctx, s.reads, scanProvenance, func(row provenanceRow) string { return row.device },
+		func(row provenanceRow) error { return yield(row.device, row.Provenance) },
+		`SELECT p.device, p.changes, p.changed_at, i.id, i.machine, i.file, i.line, i.digest, i.raw, i.time, i.verdict
+		FROM phones p LEFT JOIN import_records i ON i.id = p.imported WHERE p.device > +?1 ORDER BY p.device LIMIT +?2`,
+		[]any{"", pageSize})
+}
+
+func scanProvenance(cursor store.Scanner) (row provenanceRow, err error) {
+	var changedAt, record, line sql.NullInt64
+	var machine, file, digest, time, verdict sql.NullString
+	var raw []byte
+	err = cursor.Scan(&row.device, &row.Changes, &changedAt, &record, &machine, &file, &line, &digest, &raw, &time, &verdict)
+	row.ChangedAt = store.Time(changedAt)
+	if record.Valid {
+		row.Imported = &capf.ImportRecord{Device: row.device, Machine: machine.String, File: file.String, Line: int(line.Int64),
+			Digest: digest.String, Raw: raw, Time: time.String, Verdict: capf.Verdict(verdict.String)}
+	}
+	return row, err
+}

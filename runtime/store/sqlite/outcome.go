@@ -1,0 +1,161 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"capf/runtime/capf"
+	"capf/runtime/store"
+)
+
+// The reasons for which EndOperation revokes certificates.
+const (
+	revokedSuperseded = "superseded"
+	revokedDeleted    = "deleted"
+)
+
+// EndOperation writes what came of an operation, voids the authentication string with it, and keeps what
+// the phone showed of its certificates, all in one transaction. CodeSuperseded where the operation is not
+// pending at that revision any more; a deadline that passed during the session does not undo what the
+// phone has done. CodeRefused where a certificate that the phone returned has another device's key.
+//
+// The other LSCs of the device are revoked when the phone has confirmed one, by storing it or by
+// returning one that was not confirmed yet, and when it has confirmed a delete.
+func (s *Store) EndOperation(ctx context.Context, device string, ref capf.OperationRef, outcome capf.Outcome) error {
+	outcome.At = store.WholeSeconds(outcome.At)
+	if outcome.At.IsZero() {
+		outcome.At = s.now()
+	}
+	if outcome.Ending != capf.EndingSuccess && outcome.Ending != capf.EndingFailed {
+		return &capf.Error{Code: capf.CodeInternal, Message: fmt.Sprintf("operation %d cannot end as %q in a session", ref.ID, outcome.Ending)}
+	}
+	return s.writer.Do(ctx, func(tx *store.Statements) error {
+		operation, err := pendingOperation(tx, ref)
+		if err != nil {
+			return err
+		}
+		if operation.Device != device {
+			return superseded(ref)
+		}
+		ended := capf.OperationRecord{Ref: ref, Ending: outcome.Ending, EndedAt: outcome.At, EndedBy: outcome.By,
+			Result: &outcome.Result, Detail: outcome.Detail}
+		if err := writeEnded(tx, &ended); err != nil {
+			return err
+		}
+		return writeOutcome(tx, operation, outcome)
+	})
+}
+
+// writeOutcome brings certificates and phone up to what the phone has shown.
+func writeOutcome(tx *store.Statements, operation capf.OperationRecord, outcome capf.Outcome) error {
+	current, proved, err := confirm(tx, operation, outcome)
+	if err != nil {
+		return err
+	}
+	if proved {
+		if err := revokeOthers(tx, operation.Device, current, revokedSuperseded, outcome); err != nil {
+			return err
+		}
+	}
+	deleted := outcome.LSC == capf.LSCNone && operation.Operation == capf.OperationDelete && outcome.Ending == capf.EndingSuccess
+	if deleted {
+		if err := revokeOthers(tx, operation.Device, 0, revokedDeleted, outcome); err != nil {
+			return err
+		}
+	}
+	return updatePhone(tx, operation.Device, current, outcome)
+}
+
+// confirm records the certificates of the outcome. It gives the LSC that the phone is known to hold, 0
+// for none, and whether that became known only now.
+func confirm(tx *store.Statements, operation capf.OperationRecord, outcome capf.Outcome) (current int64, proved bool, err error) {
+	if outcome.Confirmed != 0 {
+		if current, proved, err = confirmIssued(tx, operation.Device, outcome); err != nil {
+			return 0, false, err
+		}
+	}
+	if outcome.Seen == nil {
+		return current, proved, nil
+	}
+	seen := *outcome.Seen
+	seen.Device, seen.Operation = operation.Device, operation.Ref.ID
+	id, isNew, err := recordSeen(tx, seen, outcome)
+	if err != nil || seen.Kind != capf.LSC || id == 0 {
+		return current, proved, err
+	}
+	return id, proved || isNew, nil
+}
+
+// confirmIssued confirms the certificate that the phone has stored. One that was revoked since it left
+// stays revoked.
+func confirmIssued(tx *store.Statements, device string, outcome capf.Outcome) (current int64, proved bool, err error) {
+	var state capf.CertificateState
+	found, err := tx.First(store.Into(&state), `SELECT state FROM certificates WHERE id = +?1 AND device = +?2 AND kind = 'lsc'`,
+		outcome.Confirmed, device)
+	if err != nil {
+		return 0, false, err
+	}
+	if !found {
+		return 0, false, &capf.Error{Code: capf.CodeNotFound, Message: fmt.Sprintf("phone %s has no LSC %d to confirm", device, outcome.Confirmed)}
+	}
+	return confirmStored(tx, outcome.Confirmed, state, outcome)
+}
+
+// recordSeen stores a certificate that the phone returned, or confirms it where it is in the store. It
+// gives 0 for one that is revoked.
+func recordSeen(tx *store.Statements, seen capf.Certificate, outcome capf.Outcome) (id int64, proved bool, err error) {
+	var state capf.CertificateState
+	known, err := tx.First(store.Into(&id, &state), `SELECT id, state FROM certificates WHERE device = +?1 AND kind = +?2 AND sha256 = +?3`,
+		seen.Device, string(seen.Kind), seen.SHA256)
+	if err != nil {
+		return 0, false, err
+	}
+	if known {
+		return confirmStored(tx, id, state, outcome)
+	}
+	if err := refuseForeignKey(tx, seen); err != nil {
+		return 0, false, err
+	}
+	seen.State, seen.Source = capf.CertificateConfirmed, capf.SourceSeen
+	seen.RecordedAt, seen.ConfirmedAt = outcome.At, outcome.At
+	id, err = addCertificate(tx, seen)
+	return id, true, err
+}
+
+func confirmStored(tx *store.Statements, id int64, state capf.CertificateState, outcome capf.Outcome) (current int64, proved bool, err error) {
+	switch state {
+	case capf.CertificateRevoked:
+		return 0, false, nil
+	case capf.CertificateConfirmed:
+		return id, false, nil
+	}
+	_, err = tx.Exec(`UPDATE certificates SET state = 'confirmed', confirmed_at = ?2 WHERE id = +?1`, id, outcome.At.Unix())
+	return id, true, err
+}
+
+// revokeOthers revokes every LSC of the device but one; 0 spares none.
+func revokeOthers(tx *store.Statements, device string, spared int64, reason string, outcome capf.Outcome) error {
+	_, err := tx.Exec(`UPDATE certificates SET state = 'revoked', revoked_at = ?4, revoke_reason = ?3
+		WHERE device = +?1 AND kind = 'lsc' AND state <> 'revoked' AND id <> +?2`, device, spared, reason, outcome.At.Unix())
+	return err
+}
+
+// updatePhone writes the result, voids the string, and writes what is known of certificates now: of the
+// LSC where one is held, or the outcome says that there is none or an unknown one.
+func updatePhone(tx *store.Statements, device string, current int64, outcome capf.Outcome) error {
+	known := outcome.LSC
+	if current != 0 {
+		known = capf.LSCInstalled
+	}
+	if known == capf.LSCExpired {
+		known = capf.LSCInstalled // dates are judged when the phone is read
+	}
+	sawMIC := outcome.Seen != nil && outcome.Seen.Kind == capf.MIC
+	_, err := tx.Exec(`UPDATE phones SET auth_string = NULL, result = ?2,
+		result_mark = (SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = phones.device),
+		lsc = CASE WHEN ?3 <> 0 THEN ?3 WHEN ?4 = '' THEN lsc WHEN ?4 = 'installed' THEN lsc END,
+		lsc_known = iif(?4 = '', lsc_known, ?4), mic = iif(?5, 'present', mic),
+		changes = changes + 1, changed_at = ?6 WHERE device = +?1`,
+		device, int(outcome.Result), current, string(known), sawMIC, outcome.At.Unix())
+	return err
+}

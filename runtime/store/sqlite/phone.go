@@ -1,0 +1,229 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"capf/runtime/capf"
+	"capf/runtime/store"
+)
+
+// phoneColumns and what they are selected from read a phone with its newest operation, its LSC and the
+// newest attempt since its last outcome, each by a key.
+const phoneColumns = `p.device, p.description, p.auth_mode, p.auth_string, p.key_size, p.security_mode,
+	p.lsc_known, p.mic, p.last_session, p.last_address, p.last_tls, p.result, p.changes,
+	(SELECT a.result FROM attempts a WHERE a.device = p.device AND a.id > p.result_mark ORDER BY a.id DESC LIMIT 1),
+	p.last_operation, p.lsc, o.revision, o.operation, o.auth_mode, o.key_size, o.completes_by, o.created_at, o.created_by,
+	o.ended_at, o.ended_by, o.ending, o.result, o.detail, o.serving,
+	c.state, c.source, c.serial, c.subject, c.issuer, c.not_before, c.not_after, c.der, c.sha256, c.key_sha256,
+	c.operation, c.recorded_at, c.confirmed_at`
+
+const phoneTables = ` FROM phones p LEFT JOIN operations o ON o.id = p.last_operation LEFT JOIN certificates c ON c.id = p.lsc`
+
+const selectPhone = `SELECT ` + phoneColumns + phoneTables + ` WHERE p.device = +?1`
+
+// phoneRow is a phone as it stands in the store.
+type phoneRow struct {
+	capf.Phone
+	changes int64
+}
+
+// Phone gives a phone, with CodeNotFound where there is none.
+func (s *Store) Phone(ctx context.Context, device string) (capf.Phone, error) {
+	if err := ctx.Err(); err != nil {
+		return capf.Phone{}, err
+	}
+	row, found, err := readPhone(s.reads, device)
+	if err == nil && !found {
+		err = noPhone(device)
+	}
+	return row.Phone, err
+}
+
+func noPhone(device string) error {
+	return &capf.Error{Code: capf.CodeNotFound, Message: "phone " + device + " is not in the store",
+		Hint: "see `capf phone list`, or add it"}
+}
+
+func readPhone(statements *store.Statements, device string) (row phoneRow, found bool, err error) {
+	found, err = statements.First(func(cursor store.Scanner) (err error) {
+		row, err = scanPhone(cursor)
+		return err
+	}, selectPhone, device)
+	return row, found, err
+}
+
+// operationColumns takes an operation that may be missing.
+type operationColumns struct {
+	id, revision                               sql.NullInt64
+	operation, authMode, keySize               sql.NullString
+	completesBy, createdAt, endedAt            sql.NullInt64
+	createdBy, endedBy, ending, detail, server sql.NullString
+	result                                     sql.NullInt64
+}
+
+func (c *operationColumns) record(device string) *capf.OperationRecord {
+	if !c.id.Valid {
+		return nil
+	}
+	return &capf.OperationRecord{
+		Ref: capf.OperationRef{ID: c.id.Int64, Revision: c.revision.Int64}, Device: device,
+		Operation: capf.Operation(c.operation.String), AuthMode: capf.AuthMode(c.authMode.String),
+		KeySize: capf.KeySize(c.keySize.String), CompletesBy: store.Time(c.completesBy),
+		CreatedAt: store.Time(c.createdAt), CreatedBy: c.createdBy.String,
+		EndedAt: store.Time(c.endedAt), EndedBy: c.endedBy.String, Ending: capf.Ending(c.ending.String),
+		Result: store.Result(c.result), Detail: c.detail.String, Serving: c.server.String,
+	}
+}
+
+// certificateColumns takes a certificate that may be missing.
+type certificateColumns struct {
+	id, operation                        sql.NullInt64
+	kind, state, source                  sql.NullString
+	serial, subject, issuer, sha256, key sql.NullString
+	notBefore, notAfter                  sql.NullInt64
+	recordedAt, confirmedAt, revokedAt   sql.NullInt64
+	der                                  []byte
+	revokeReason                         sql.NullString
+}
+
+func (c *certificateColumns) certificate(device string) capf.Certificate {
+	return capf.Certificate{
+		ID: c.id.Int64, Device: device, Kind: capf.CertificateKind(c.kind.String),
+		State: capf.CertificateState(c.state.String), Source: capf.CertificateSource(c.source.String),
+		Serial: c.serial.String, Subject: c.subject.String, Issuer: c.issuer.String,
+		NotBefore: store.Time(c.notBefore), NotAfter: store.Time(c.notAfter), DER: c.der,
+		SHA256: c.sha256.String, KeySHA256: c.key.String, Operation: c.operation.Int64,
+		RecordedAt: store.Time(c.recordedAt), ConfirmedAt: store.Time(c.confirmedAt),
+		RevokedAt: store.Time(c.revokedAt), RevokeReason: c.revokeReason.String,
+	}
+}
+
+// scanPhone reads phoneColumns.
+func scanPhone(cursor store.Scanner) (phoneRow, error) {
+	var row phoneRow
+	var digits sql.Null[string]
+	var lastSession, result, attempt sql.NullInt64
+	var o operationColumns
+	var c certificateColumns
+	p := &row.Phone
+	err := cursor.Scan(&p.Device, &p.Description, &p.AuthMode, &digits, &p.KeySize, &p.SecurityMode,
+		&p.LSCKnown, &p.MIC, &lastSession, &p.LastAddress, &p.LastTLS, &result, &row.changes, &attempt,
+		&o.id, &c.id, &o.revision, &o.operation, &o.authMode, &o.keySize, &o.completesBy, &o.createdAt, &o.createdBy,
+		&o.endedAt, &o.endedBy, &o.ending, &o.result, &o.detail, &o.server,
+		&c.state, &c.source, &c.serial, &c.subject, &c.issuer, &c.notBefore, &c.notAfter, &c.der, &c.sha256, &c.key,
+		&c.operation, &c.recordedAt, &c.confirmedAt)
+	if err != nil {
+		return phoneRow{}, err
+	}
+	if p.AuthString, err = store.Secret(digits); err != nil {
+		return phoneRow{}, err
+	}
+	p.LastSession = store.Time(lastSession)
+	p.LastResult = store.Result(result)
+	if attempt.Valid {
+		p.LastResult = store.Result(attempt)
+	}
+	p.Last = o.record(p.Device)
+	if c.id.Valid {
+		c.kind = sql.NullString{String: string(capf.LSC), Valid: true}
+		lsc := c.certificate(p.Device)
+		p.LSC = &lsc
+	}
+	return row, nil
+}
+
+// pageSize is how many rows are read before they are handed out. No statement is open meanwhile: whoever
+// takes them may be slow.
+const pageSize = 256
+
+// Phones hands out the phones that pass the filter, in the order of their names, until yield gives an
+// error, which it gives back. Each page is consistent in itself; a phone that is changed while the list
+// runs is shown as it was or as it is.
+func (s *Store) Phones(ctx context.Context, filter capf.PhoneFilter, yield func(capf.Phone) error) error {
+	filter, err := filter.Normalise()
+	if err != nil {
+		return err
+	}
+	at, err := s.Moment()
+	if err != nil {
+		return err
+	}
+	query, arguments := phonePage(filter)
+	arguments = append([]any{""}, arguments...)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		page, err := store.Collect(s.reads, scanPhone, query, arguments...)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if !filter.Matches(&page[i].Phone, at) {
+				continue
+			}
+			if err := yield(page[i].Phone); err != nil {
+				return err
+			}
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+		arguments[0] = page[len(page)-1].Device
+	}
+}
+
+// phonePage gives the query for the phones after ?1, and its further arguments. Its conditions let
+// through every phone that the filter would, and as few others as columns can tell.
+func phonePage(filter capf.PhoneFilter) (query string, arguments []any) {
+	var conditions strings.Builder
+	conditions.WriteString(` WHERE p.device > +?1`)
+	add := func(condition string, values ...any) {
+		conditions.WriteString(` AND ` + condition)
+		arguments = append(arguments, values...)
+	}
+	if prefix, whole := filter.DevicePrefix(); whole {
+		add(`p.device = +?`, prefix)
+	} else if prefix != "" {
+		// Names are ASCII: no name that begins with the prefix sorts behind it and 0x7f.
+		add(`p.device >= +? AND p.device < +?`, prefix, prefix+"\x7f")
+	}
+	if filter.AuthMode != nil {
+		add(`p.auth_mode = +?`, string(*filter.AuthMode))
+	}
+	if filter.Operation != nil && *filter.Operation != capf.OperationNone {
+		add(`o.ending = '' AND o.operation = +?`, string(*filter.Operation))
+	}
+	if filter.Status != nil {
+		add(statusCondition[*filter.Status])
+	}
+	if filter.LSCStatus != nil {
+		add(`p.lsc_known = +?`, string(knownAs(*filter.LSCStatus)))
+	}
+	if !filter.ExpiresBefore.IsZero() {
+		// A certificate that ends within the second of the limit is for capf to judge.
+		add(`c.not_after <= +?`, filter.ExpiresBefore.Unix())
+	}
+	return `SELECT ` + phoneColumns + phoneTables + conditions.String() + ` ORDER BY p.device LIMIT 256`, arguments
+}
+
+// statusCondition tells for each status which operations can be in it.
+var statusCondition = map[capf.Status]string{
+	capf.StatusNone:       `(o.ending IS NULL OR o.ending IN ('replaced', 'withdrawn'))`,
+	capf.StatusPending:    `o.ending = ''`,
+	capf.StatusInProgress: `o.ending = ''`,
+	capf.StatusSuccess:    `o.ending = 'success'`,
+	capf.StatusFailed:     `o.ending = 'failed'`,
+	capf.StatusExpired:    `o.ending IN ('', 'expired')`,
+}
+
+// knownAs gives what the column says of phones whose LSC has that status: whether it has expired is not
+// in it.
+func knownAs(status capf.LSCStatus) capf.LSCStatus {
+	if status == capf.LSCExpired {
+		return capf.LSCInstalled
+	}
+	return status
+}

@@ -1,0 +1,155 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/pressly/goose/v3"
+
+	"capf/runtime/capf"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// applicationID marks a SQLite file as ours: "CAPF".
+const applicationID = 0x43415046
+
+// schema is what a file says of itself.
+type schema struct {
+	empty       bool
+	application int64
+	version     int64
+}
+
+// prepare sees that the file is a store with the schema that this program knows, and makes it so where
+// that was asked for.
+func prepare(ctx context.Context, options Options) error {
+	if err := prepareFile(options); err != nil {
+		return err
+	}
+	if options.Create || options.Upgrade {
+		unlock, err := lockFolder(options.Path)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	found, err := inspect(ctx, options)
+	if err != nil {
+		return classify(options.Path, err)
+	}
+	known, err := knownVersion()
+	if err != nil {
+		return err
+	}
+	switch {
+	case !found.empty && found.application != applicationID:
+		return notAStore(options.Path, nil)
+	case found.version > known:
+		return &capf.Error{Code: capf.CodeRefused, Hint: "use the capf that wrote it, or a newer one",
+			Message: fmt.Sprintf("the store %s has schema %d; this program knows schemas up to %d", options.Path, found.version, known)}
+	case found.version == known:
+		return nil
+	case found.version == 0 && !options.Create:
+		return missing(options.Path)
+	case found.version != 0 && !options.Upgrade:
+		return &capf.Error{Code: capf.CodeRefused, Hint: "`capf init` upgrades it, after a copy",
+			Message: fmt.Sprintf("the store %s has schema %d; this program needs %d", options.Path, found.version, known)}
+	}
+	return classify(options.Path, migrateSchema(ctx, options, found))
+}
+
+// inspect reads the schema of a file without changing anything in it.
+func inspect(ctx context.Context, options Options) (found schema, err error) {
+	pool := connect(options, inspecting, 1)
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	var tables int64
+	if err := pool.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&tables); err != nil {
+		return found, err
+	}
+	if err := pool.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&found.application); err != nil {
+		return found, err
+	}
+	found.empty = tables == 0
+	var versions int64
+	err = pool.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = +?1`, goose.DefaultTablename).Scan(&versions)
+	if err != nil || versions == 0 || found.application != applicationID {
+		return found, err
+	}
+	err = pool.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&found.version)
+	return found, err
+}
+
+// migrateSchema brings the schema up to date. The mark comes first: a file that was left half made is
+// then still known as ours.
+func migrateSchema(ctx context.Context, options Options, found schema) (err error) {
+	pool := connect(options, readWrite, 1)
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	if found.version > 0 {
+		if err := copyStore(ctx, pool, fmt.Sprintf("%s.schema-%d", options.Path, found.version)); err != nil {
+			return err
+		}
+	}
+	if _, err := pool.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+		return err
+	}
+	provider, err := newProvider(pool)
+	if err != nil {
+		return err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("bring the schema of %s up to date: %w", options.Path, err)
+	}
+	return nil
+}
+
+// copyStore writes a consistent copy beside the store, whole or not at all. An older copy of the same
+// schema stays: it is the one from before a first try.
+func copyStore(ctx context.Context, pool *sql.DB, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	part := path + ".part"
+	if err := errors.Join(removeFile(part), createFile(part)); err != nil {
+		return fileError(part, err)
+	}
+	if _, err := pool.ExecContext(ctx, `VACUUM INTO ?1`, part); err != nil {
+		return fmt.Errorf("copy the store to %s: %w", part, err)
+	}
+	if err := os.Rename(part, path); err != nil {
+		return fileError(path, err)
+	}
+	return nil
+}
+
+func newProvider(pool *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, pool, files,
+		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+}
+
+// knownVersion gives the number of the newest migration.
+func knownVersion() (int64, error) {
+	files, err := fs.Glob(migrationFiles, "migrations/*.sql")
+	if err != nil {
+		return 0, err
+	}
+	var newest int64
+	for _, file := range files {
+		version, err := goose.NumericComponent(file)
+		if err != nil {
+			return 0, err
+		}
+		newest = max(newest, version)
+	}
+	return newest, nil
+}

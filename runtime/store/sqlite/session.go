@@ -1,0 +1,141 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"capf/runtime/capf"
+	"capf/runtime/store"
+)
+
+// superseded tells a session that its operation is not the one to carry out any more.
+func superseded(ref capf.OperationRef) error {
+	return &capf.Error{Code: capf.CodeSuperseded,
+		Message: fmt.Sprintf("operation %d is no longer pending as it was when the session began", ref.ID),
+		Hint:    "the phone has to ask again"}
+}
+
+// BeginOperation marks an operation as carried out by a session that has authenticated. CodeSuperseded
+// where it is not pending at that revision, or its deadline has passed. A certificate by which the phone
+// authenticated is recorded with it, as if the phone had returned it to a Troubleshoot.
+func (s *Store) BeginOperation(ctx context.Context, device string, ref capf.OperationRef, info capf.SessionInfo) error {
+	return s.writer.Do(ctx, func(tx *store.Statements) error {
+		begun, err := tx.Exec(`UPDATE operations SET serving = ?4
+			WHERE id = +?1 AND device = +?2 AND revision = +?3 AND ending = '' AND (completes_by IS NULL OR completes_by >= +?5)`,
+			ref.ID, device, ref.Revision, info.Instance, s.now().Unix())
+		if err != nil {
+			return err
+		}
+		if begun == 0 {
+			return superseded(ref)
+		}
+		_, err = tx.Exec(`UPDATE phones SET last_session = ?2, last_address = ?3, last_tls = ?4 WHERE device = +?1`,
+			device, store.Seconds(info.Started), info.Address, info.TLS)
+		if err != nil || info.Presented == nil {
+			return err
+		}
+		return recordPresented(tx, device, ref, *info.Presented, s.now())
+	})
+}
+
+// recordPresented keeps what the phone has shown of its certificates. One that was not confirmed is now.
+func recordPresented(tx *store.Statements, device string, ref capf.OperationRef, presented capf.Certificate, now time.Time) error {
+	presented.Device, presented.Operation = device, ref.ID
+	at := capf.Outcome{At: now}
+	id, proved, err := recordSeen(tx, presented, at)
+	if err != nil || id == 0 {
+		return err
+	}
+	if presented.Kind == capf.MIC {
+		_, err = tx.Exec(`UPDATE phones SET mic = 'present', changes = changes + 1 WHERE device = +?1 AND mic <> 'present'`, device)
+		return err
+	}
+	if proved {
+		if err := revokeOthers(tx, device, id, revokedSuperseded, at); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(`UPDATE phones SET lsc = ?2, lsc_known = 'installed', changes = changes + 1
+		WHERE device = +?1 AND (lsc IS NOT +?2 OR lsc_known <> 'installed')`, device, id)
+	return err
+}
+
+// ReleaseOperation leaves an operation pending after the line of its session broke, with its string, and
+// keeps the result. Where it is not that instance's any more it changes nothing.
+func (s *Store) ReleaseOperation(ctx context.Context, ref capf.OperationRef, instance string, result capf.Result) error {
+	return s.writer.Do(ctx, func(tx *store.Statements) error {
+		released, err := tx.Exec(`UPDATE operations SET serving = ''
+			WHERE id = +?1 AND revision = +?2 AND ending = '' AND serving = +?3 AND serving <> ''`, ref.ID, ref.Revision, instance)
+		if err != nil || released == 0 {
+			return err
+		}
+		_, err = tx.Exec(`UPDATE phones SET result = ?2,
+			result_mark = (SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = phones.device)
+			WHERE device = (SELECT device FROM operations WHERE id = +?1) AND last_operation = +?1`, ref.ID, int(result))
+		return err
+	})
+}
+
+// pendingOperation gives the operation if it is pending at that revision, else CodeSuperseded. The
+// deadline is for the caller.
+func pendingOperation(tx *store.Statements, ref capf.OperationRef) (operation capf.OperationRecord, err error) {
+	var completesBy sql.NullInt64
+	found, err := tx.First(store.Into(&operation.Device, &operation.Operation, &completesBy),
+		`SELECT device, operation, completes_by FROM operations WHERE id = +?1 AND revision = +?2 AND ending = ''`, ref.ID, ref.Revision)
+	if err == nil && !found {
+		err = superseded(ref)
+	}
+	operation.Ref, operation.CompletesBy = ref, store.Time(completesBy)
+	return operation, err
+}
+
+// ExpireOperations ends up to limit operations whose deadline has passed, and voids their strings. It
+// gives their number; fewer than limit means that none is left.
+func (s *Store) ExpireOperations(ctx context.Context, now time.Time, limit int) (expired int, err error) {
+	now = store.WholeSeconds(now)
+	err = s.writer.Do(ctx, func(tx *store.Statements) error {
+		devices, err := store.Collect(tx, scanText, `SELECT device FROM operations
+			WHERE ending = '' AND completes_by < +?1 ORDER BY completes_by LIMIT +?2`, now.Unix(), limit)
+		if err != nil {
+			return err
+		}
+		for _, device := range devices {
+			ended, err := expire(tx, device, now)
+			if err != nil {
+				return err
+			}
+			expired += ended
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return expired, nil
+}
+
+func scanText(cursor store.Scanner) (text string, err error) {
+	err = cursor.Scan(&text)
+	return text, err
+}
+
+// expire gives 1 where it ended the operation of the device.
+func expire(tx *store.Statements, device string, now time.Time) (int, error) {
+	row, found, err := readPhone(tx, device)
+	if err != nil || !found {
+		return 0, err
+	}
+	ended := row.Expire(now)
+	if ended == nil {
+		return 0, nil
+	}
+	if err := writeEnded(tx, ended); err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(`UPDATE phones SET auth_string = NULL, result = ?2,
+		result_mark = (SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = phones.device), changes = changes + 1
+		WHERE device = +?1`, device, store.ResultColumn(ended.Result))
+	return 1, err
+}

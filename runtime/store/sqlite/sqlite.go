@@ -1,0 +1,146 @@
+// Package sqlite keeps the store in one SQLite file, `capf.db` in the data directory by custom.
+//
+// The file is in WAL mode with full synchronisation: an answer that says "written" has been flushed to
+// disk. One connection writes, through the group commit of package store; a pool of others reads, beside
+// it and beside other processes. Large sets of changes to phones are gathered in temporary tables on a
+// connection of their own and written by a few statements, so that the write lock is held shortly.
+//
+// The schema is in numbered files under migrations, which are only ever added to. How SQLite behaves is
+// from its documentation, and where house-style.md (7) says so, measured with go-sqlite3: parameters are
+// numbered `?1`, never `$1`, and pragmas stand in the DSN, since Exec reaches one pooled connection only.
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+
+	"capf/runtime/capf"
+	"capf/runtime/store"
+)
+
+// Options says which store is opened, and how.
+type Options struct {
+	Path    string           // of the file; its folder also holds the lock of the service
+	Create  bool             // make the folder and the store where there is none
+	Upgrade bool             // bring an older schema up to date, after a copy beside the file
+	Clock   func() time.Time // nil: time.Now
+
+	// BusyTimeout is how long to wait for another process that holds the write lock; 0: 5 s.
+	BusyTimeout time.Duration
+}
+
+const (
+	defaultBusyTimeout = 5 * time.Second
+	readers            = 4
+)
+
+// Store keeps phones, their operations and certificates, the cluster and its parameters in a SQLite file.
+// All methods may be called from many goroutines. Their errors are *capf.Error; besides the codes that a
+// method names, each can fail with CodeBusy (another process holds the write lock) and CodeUnavailable
+// (the disk or the file).
+type Store struct {
+	path   string
+	clock  func() time.Time
+	random io.Reader
+
+	readPool  *sql.DB
+	writePool *sql.DB // one connection for the writer
+	bulkPool  *sql.DB // one connection with temporary tables
+	reads     *store.Statements
+	writer    *store.Writer
+}
+
+// Open opens a store. Without Create a missing one is CodeNotActivated. A schema that is newer than this
+// program, or older without Upgrade, is CodeRefused; a file that is something else CodeInvalid.
+func Open(ctx context.Context, options Options) (*Store, error) {
+	if options.Clock == nil {
+		options.Clock = time.Now
+	}
+	if options.BusyTimeout == 0 {
+		options.BusyTimeout = defaultBusyTimeout
+	}
+	if err := prepare(ctx, options); err != nil {
+		return nil, err
+	}
+	s := &Store{path: options.Path, clock: options.Clock, random: rand.Reader,
+		readPool:  connect(options, readOnly, readers),
+		writePool: connect(options, readWrite, 1),
+		bulkPool:  connect(options, readWrite, 1)}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(s.classify(err), s.closePools())
+	}
+	return s, nil
+}
+
+func (s *Store) start(ctx context.Context) error {
+	connection, err := s.writePool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	s.reads = store.NewStatements(s.readPool, s.classify)
+	s.writer = store.NewWriter(connection, store.Dialect{
+		Begin: "BEGIN IMMEDIATE", Commit: "COMMIT", Rollback: "ROLLBACK",
+		Savepoint: "SAVEPOINT member", Release: "RELEASE member", RollbackTo: "ROLLBACK TO member",
+		Classify: s.classify,
+	})
+	return nil
+}
+
+// Close ends what is being written and closes the file.
+func (s *Store) Close() error {
+	var failures *multierror.Error
+	failures = multierror.Append(failures, s.writer.Close(), s.reads.Close(), s.closePools())
+	if err := failures.ErrorOrNil(); err != nil {
+		return s.classify(fmt.Errorf("close the store %s: %w", s.path, err))
+	}
+	return nil
+}
+
+func (s *Store) closePools() error {
+	return errors.Join(s.readPool.Close(), s.writePool.Close(), s.bulkPool.Close())
+}
+
+// now is the time in whole seconds, as the columns hold it.
+func (s *Store) now() time.Time { return store.WholeSeconds(s.clock()) }
+
+// Moment gives the time of the store's clock and the service that runs on its folder, by which the status
+// of a phone is read.
+func (s *Store) Moment() (capf.Moment, error) {
+	living, err := s.LivingInstance()
+	return capf.Moment{Now: s.now(), Living: living}, err
+}
+
+// LivingInstance gives the instance of the service that runs on the store's folder, and "" for none.
+func (s *Store) LivingInstance() (string, error) {
+	return store.LivingInstance(filepath.Dir(s.path))
+}
+
+// Check reports whether the store can be read and written now. It commits a row as it was.
+func (s *Store) Check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var rows int64
+	if _, err := s.reads.First(store.Into(&rows), `SELECT count(*) FROM parameters`); err != nil {
+		return err
+	}
+	return s.writer.Do(ctx, func(tx *store.Statements) error {
+		touched, err := tx.Exec(`UPDATE health SET id = id`)
+		if err == nil && touched != 1 {
+			err = &capf.Error{Code: capf.CodeUnavailable, Message: s.path + ": the row for health checks is missing",
+				Hint: "restore the store from a backup"}
+		}
+		return err
+	})
+}
+
+// Commits gives the number of transactions that the group commit has made; many writes can share one.
+func (s *Store) Commits() int64 { return s.writer.Commits() }

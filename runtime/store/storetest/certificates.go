@@ -1,0 +1,281 @@
+package storetest
+
+import (
+	"fmt"
+
+	"capf/runtime/capf"
+)
+
+var certificateTests = map[string]func(*suite){
+	"a confirmed LSC revokes the others":                   certificateSuperseded,
+	"an unconfirmed one revokes nothing":                   certificateUnconfirmed,
+	"a confirmed delete revokes all":                       certificateDeleted,
+	"a failed delete revokes none":                         certificateDeleteFailed,
+	"an unconfirmed LSC that is returned is confirmed":     certificateReturned,
+	"a confirmed LSC that is returned changes nothing":     certificateReturnedAgain,
+	"a revoked LSC stays revoked":                          certificateRevokedReturned,
+	"an unknown LSC that is returned is kept as seen":      certificateSeen,
+	"a MIC that is returned is kept and revokes nothing":   certificateMIC,
+	"an unconfirmed LSC that is presented is confirmed":    certificatePresented,
+	"a MIC that is presented is kept":                      certificatePresentedMIC,
+	"another's certificate cannot be presented":            certificatePresentedForeign,
+	"no LSC found by Troubleshoot revokes nothing":         certificateNoneFound,
+	"a public key has one device":                          certificateKeys,
+	"the outcome with another's key is refused as a whole": certificateForeignSeen,
+	"another device's certificate cannot be confirmed":     certificateForeignConfirm,
+	"the same certificate is stored once":                  certificateTwice,
+	"a list longer than a page":                            certificatesMany,
+}
+
+// states gives the state and reason of each certificate of a device, the oldest first.
+func (s *suite) states(device string) []string {
+	s.t.Helper()
+	var states []string
+	for _, c := range s.certificates(device) {
+		text := string(c.State)
+		if c.RevokeReason != "" {
+			text += " " + c.RevokeReason
+		}
+		if revoked := c.State == capf.CertificateRevoked; revoked == c.RevokedAt.IsZero() {
+			s.t.Errorf("certificate %d: %s, revoked at %s", c.ID, c.State, capf.FormatTime(c.RevokedAt))
+		}
+		states = append(states, text)
+	}
+	return states
+}
+
+// issue begins an operation and stores an LSC that the phone does not confirm.
+func (s *suite) issue(i *issuer, device string) (capf.OperationRef, capf.Certificate) {
+	s.t.Helper()
+	ref := s.pend(device, capf.OperationInstall).Last.Ref
+	id, err := s.AddIssued(s.ctx, ref, i.lsc(device, newKey(s.t)))
+	s.must(err)
+	return ref, s.certificate(device, id)
+}
+
+// troubleshoot has a phone return a certificate.
+func (s *suite) troubleshoot(device string, outcome capf.Outcome) {
+	s.t.Helper()
+	ref := s.pend(device, capf.OperationTroubleshoot).Last.Ref
+	s.must(s.EndOperation(s.ctx, device, ref, s.success(outcome)))
+}
+
+func certificateSuperseded(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	s.enrol(i, device(1))
+	s.issue(i, device(1))
+	other := s.enrol(i, device(2))
+	newest := s.enrol(i, device(1))
+	s.equal("states", s.states(device(1)), []string{"revoked superseded", "revoked superseded", "confirmed"})
+	s.equal("LSC", s.phone(device(1)).LSC, &newest)
+	s.equal("LSC of another phone", s.phone(device(2)).LSC, &other)
+	s.equal("states of another phone", s.states(device(2)), []string{"confirmed"})
+}
+
+func certificateUnconfirmed(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	held := s.enrol(i, device(1))
+	ref, _ := s.issue(i, device(1))
+	s.must(s.ReleaseOperation(s.ctx, ref, "here", capf.ResultCommunication))
+	s.equal("states", s.states(device(1)), []string{"confirmed", "issued"})
+	s.must(s.EndOperation(s.ctx, device(1), ref, capf.Outcome{Ending: capf.EndingFailed, Result: capf.ResultFailed}))
+	s.equal("states", s.states(device(1)), []string{"confirmed", "issued"})
+	s.equal("LSC", s.phone(device(1)).LSC, &held)
+}
+
+func certificateDeleted(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	s.enrol(i, device(1))
+	s.issue(i, device(1))
+	ref := s.pend(device(1), capf.OperationDelete).Last.Ref
+	s.must(s.EndOperation(s.ctx, device(1), ref, s.success(capf.Outcome{LSC: capf.LSCNone})))
+	s.equal("states", s.states(device(1)), []string{"revoked deleted", "revoked deleted"})
+	phone := s.phone(device(1))
+	s.equal("LSC status", phone.LSCStatus(s.clock.Now()), capf.LSCNone)
+	if phone.LSC != nil {
+		s.t.Error("the phone still has an LSC")
+	}
+}
+
+func certificateDeleteFailed(s *suite) {
+	held := s.enrol(newIssuer(s.t, "CAPF"), device(1))
+	ref := s.pend(device(1), capf.OperationDelete).Last.Ref
+	s.must(s.EndOperation(s.ctx, device(1), ref, capf.Outcome{Ending: capf.EndingFailed, Result: capf.ResultFailed}))
+	s.equal("states", s.states(device(1)), []string{"confirmed"})
+	s.equal("LSC", s.phone(device(1)).LSC, &held)
+}
+
+func certificateReturned(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	s.enrol(i, device(1))
+	_, issued := s.issue(i, device(1))
+	s.troubleshoot(device(1), capf.Outcome{Seen: &issued, LSC: capf.LSCInstalled})
+	s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})
+	s.equal("LSC", s.phone(device(1)).LSC.ID, issued.ID)
+}
+
+func certificateReturnedAgain(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	held := s.enrol(i, device(1))
+	s.issue(i, device(1))
+	s.troubleshoot(device(1), capf.Outcome{Seen: &held, LSC: capf.LSCInstalled})
+	s.equal("states", s.states(device(1)), []string{"confirmed", "issued"})
+	s.equal("LSC", s.phone(device(1)).LSC, &held)
+}
+
+func certificateRevokedReturned(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	old := s.enrol(i, device(1))
+	held := s.enrol(i, device(1))
+	s.troubleshoot(device(1), capf.Outcome{Seen: &old})
+	s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})
+	s.equal("LSC", s.phone(device(1)).LSC, &held)
+}
+
+func certificateSeen(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	s.enrol(i, device(1))
+	seen := newIssuer(s.t, "older").lsc(device(1), newKey(s.t))
+	seen.Kind = capf.LSC
+	s.troubleshoot(device(1), capf.Outcome{Seen: &seen, LSC: capf.LSCInstalled})
+	s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})
+	phone := s.phone(device(1))
+	want := seen
+	want.ID, want.Device, want.State, want.Source = phone.LSC.ID, device(1), capf.CertificateConfirmed, capf.SourceSeen
+	want.Operation, want.RecordedAt, want.ConfirmedAt = phone.Last.Ref.ID, s.clock.Now(), s.clock.Now()
+	s.equal("LSC", phone.LSC, &want)
+}
+
+func certificateMIC(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	held := s.enrol(i, device(1))
+	mic := newIssuer(s.t, "Manufacturing").lsc(device(1), newKey(s.t))
+	mic.Kind = capf.MIC
+	for range 2 {
+		s.troubleshoot(device(1), capf.Outcome{Seen: &mic})
+	}
+	phone := s.phone(device(1))
+	s.equal("MIC", phone.MIC, capf.MICPresent)
+	s.equal("LSC", phone.LSC, &held)
+	s.equal("states", s.states(device(1)), []string{"confirmed", "confirmed"})
+}
+
+// beginPresenting begins an operation of a phone that authenticated by a certificate.
+func (s *suite) beginPresenting(device string, presented capf.Certificate) error {
+	s.t.Helper()
+	info := s.info("here")
+	info.Presented = &presented
+	return s.BeginOperation(s.ctx, device, s.pend(device, capf.OperationInstall).Last.Ref, info)
+}
+
+func certificatePresented(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	s.enrol(i, device(1))
+	_, issued := s.issue(i, device(1))
+	for range 2 {
+		s.must(s.beginPresenting(device(1), issued))
+		s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})
+		s.equal("LSC", s.phone(device(1)).LSC.ID, issued.ID)
+	}
+}
+
+func certificatePresentedMIC(s *suite) {
+	held := s.enrol(newIssuer(s.t, "CAPF"), device(1))
+	mic := newIssuer(s.t, "Manufacturing").lsc(device(1), newKey(s.t))
+	mic.Kind = capf.MIC
+	s.must(s.beginPresenting(device(1), mic))
+	phone := s.phone(device(1))
+	s.equal("MIC", phone.MIC, capf.MICPresent)
+	s.equal("LSC", phone.LSC, &held)
+	s.equal("states", s.states(device(1)), []string{"confirmed", "confirmed"})
+}
+
+func certificatePresentedForeign(s *suite) {
+	held := s.enrol(newIssuer(s.t, "CAPF"), device(1))
+	s.wantCode(s.beginPresenting(device(2), held), capf.CodeRefused)
+	s.equal("serving", s.phone(device(2)).Last.Serving, "")
+	s.equal("certificates of the second", s.certificates(device(2)), []capf.Certificate(nil))
+}
+
+func certificateNoneFound(s *suite) {
+	s.enrol(newIssuer(s.t, "CAPF"), device(1))
+	s.troubleshoot(device(1), capf.Outcome{LSC: capf.LSCNone})
+	s.equal("states", s.states(device(1)), []string{"confirmed"})
+	phone := s.phone(device(1))
+	s.equal("LSC status", phone.LSCStatus(s.clock.Now()), capf.LSCNone)
+	if phone.LSC != nil {
+		s.t.Error("the phone has an LSC that it says it has not")
+	}
+}
+
+func certificateKeys(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	held := s.enrol(i, device(1))
+	owner, found, err := s.PublicKeyOwner(s.ctx, held.KeySHA256)
+	s.must(err)
+	s.equal("owner", []any{owner, found}, []any{device(1), true})
+	_, found, err = s.PublicKeyOwner(s.ctx, capf.HexSHA256([]byte("other")))
+	s.must(err)
+	s.equal("owner of no key", found, false)
+
+	key := newKey(s.t)
+	ref := s.pend(device(1), capf.OperationInstall).Last.Ref
+	_, err = s.AddIssued(s.ctx, ref, i.lsc(device(1), key))
+	s.must(err)
+	_, err = s.AddIssued(s.ctx, ref, i.lsc(device(1), key)) // its own key again is no theft
+	s.must(err)
+	_, err = s.AddIssued(s.ctx, s.pend(device(2), capf.OperationInstall).Last.Ref, i.lsc(device(2), key))
+	s.wantCode(err, capf.CodeRefused)
+	s.equal("certificates of the second", s.certificates(device(2)), []capf.Certificate(nil))
+}
+
+func certificateForeignSeen(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	held := s.enrol(i, device(1))
+	phone := s.pend(device(2), capf.OperationTroubleshoot)
+	err := s.EndOperation(s.ctx, device(2), phone.Last.Ref, s.success(capf.Outcome{Seen: &held, LSC: capf.LSCInstalled}))
+	s.wantCode(err, capf.CodeRefused)
+	s.equal("phone", s.phone(device(2)), phone)
+	s.equal("states of the first", s.states(device(1)), []string{"confirmed"})
+}
+
+func certificateForeignConfirm(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	_, issued := s.issue(i, device(1))
+	phone := s.pend(device(2), capf.OperationInstall)
+	for _, id := range []int64{issued.ID, issued.ID + 1000} {
+		err := s.EndOperation(s.ctx, device(2), phone.Last.Ref, s.success(capf.Outcome{Confirmed: id}))
+		s.wantCode(err, capf.CodeNotFound)
+	}
+	s.equal("phone", s.phone(device(2)), phone)
+	s.equal("states of the first", s.states(device(1)), []string{"issued"})
+}
+
+func certificateTwice(s *suite) {
+	ref, issued := s.issue(newIssuer(s.t, "CAPF"), device(1))
+	_, err := s.AddIssued(s.ctx, ref, issued)
+	s.wantCode(err, capf.CodeConflict)
+	s.equal("states", s.states(device(1)), []string{"issued"})
+}
+
+func certificatesMany(s *suite) {
+	const count = 300
+	i := newIssuer(s.t, "CAPF")
+	ref := s.pend(device(1), capf.OperationInstall).Last.Ref
+	key := newKey(s.t)
+	var want []string
+	for range count {
+		certificate := i.lsc(device(1), key)
+		_, err := s.AddIssued(s.ctx, ref, certificate)
+		s.must(err)
+		want = append(want, certificate.SHA256)
+	}
+	for _, name := range []string{"", device(1)} {
+		var got []string
+		for _, certificate := range s.certificates(name) {
+			got = append(got, certificate.SHA256)
+		}
+		s.equal(fmt.Sprintf("certificates of %q", name), got, want)
+	}
+	s.equal("certificates of nobody", s.certificates(device(2)), []capf.Certificate(nil))
+}
