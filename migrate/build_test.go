@@ -56,7 +56,7 @@ func TestPhones(t *testing.T) {
 			mustRun(t, phoneFolders(t, map[string][]string{"SUB1": {device + "," + test.row}}), testOptions(), store)
 			got := store.phones[device].Phone
 			if got.AuthMode != test.want.AuthMode || got.KeySize != test.want.KeySize || got.Description != test.want.Description ||
-				got.AuthString != test.want.AuthString {
+				!got.AuthString.Same(test.want.AuthString) {
 				t.Errorf("phone %+v, want %+v", got, test.want)
 			}
 			if got.LSCKnown != capf.LSCUnknown || got.MIC != capf.MICUnknown || got.SecurityMode != capf.NonSecure {

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -72,6 +73,11 @@ func TestAnchors(t *testing.T) {
 	forged := issue(t, "CAPF-11111111", nil) // the name of an anchor, another key
 	lsc, lscOfForged := issue(t, device, &publisher), issue(t, "SEP00112233AABB", &forged)
 	lscOfUnknown, notAPhone := issue(t, "SEP001122334466", &elsewhere), issue(t, "SERVER2", &publisher)
+	namesake := issue(t, "CAPF-11111111", nil) // nowhere among the files
+	lscOfNamesake := issue(t, "SEP001122334477", &namesake)
+	between := issue(t, "CAPF-44444444", &publisher)
+	wrong := authority{der: bytes.Clone(subscriber.der)}
+	wrong.der[len(wrong.der)-1] ^= 1 // in the signature
 	files := map[string]map[string]string{
 		"PUB": {
 			"Certificates/CAPF.cer":        string(publisher.der),
@@ -83,6 +89,7 @@ func TestAnchors(t *testing.T) {
 			"CAPF/CAPF-22222222.0":   subscriber.inPEM(),
 			"CAPF/server.0":          noCAPF.inPEM(),
 			"CAPF/forged.0":          forged.inPEM(),
+			"CAPF/between.0":         between.inPEM() + wrong.inPEM() + lscOfNamesake.inPEM(),
 			"CAPF/" + device + ".0":  "text\r\n" + lsc.inPEM() + lscOfForged.inPEM(),
 			"CAPF/other.0":           lscOfUnknown.inPEM() + notAPhone.inPEM(),
 			"Certificates/CAPF-11.0": publisher.inPEM(),
@@ -103,6 +110,9 @@ func TestAnchors(t *testing.T) {
 		{"same name, own key, in the CAPF folder", forged, capf.LegacyAnchor},
 		{"LSC", lsc, capf.LegacyLSC},
 		{"LSC of a namesake", lscOfForged, capf.LegacyLSC},
+		{"LSC of one with an anchor's name and another key", lscOfNamesake, capf.LegacyStored},
+		{"names CAPF in its folder, not self-signed", between, capf.LegacyStored},
+		{"names CAPF in its folder, its signature wrong", wrong, capf.LegacyStored},
 		{"LSC without its issuer", lscOfUnknown, capf.LegacyStored},
 		{"issued, not for a phone", notAPhone, capf.LegacyStored},
 	}
@@ -122,8 +132,8 @@ func TestAnchors(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.name, got, test.use)
 		}
 	}
-	if c := plan.Counts; c.Anchors != 3 || c.LSCs != 2 || c.Stored != 5 {
-		t.Errorf("counts %+v, want 3 anchors, 2 LSCs, 5 stored: each certificate once", c)
+	if c := plan.Counts; c.Anchors != 3 || c.LSCs != 2 || c.Stored != 8 {
+		t.Errorf("counts %+v, want 3 anchors, 2 LSCs, 8 stored: each certificate once", c)
 	}
 	checkNamed(t, files, elsewhere, lscOfUnknown)
 	checkTrusted(t, files, publisher, lsc)
@@ -146,7 +156,7 @@ func checkNamed(t *testing.T, files map[string]map[string]string, named, issued 
 	options.Anchors = []string{issued.digest()}
 	_, err := NewPlan(context.Background(), specs, options, nil)
 	wantCode(t, err, capf.CodeInvalid, issued.digest(), "not self-signed")
-	if v := mustVerify(t, store, 0); !v.OK() || v.Certificates != 12 {
+	if v := mustVerify(t, store, 0); !v.OK() || v.Certificates != 15 {
 		t.Errorf("verification %+v", v)
 	}
 	store.anchors = store.anchors[1:]

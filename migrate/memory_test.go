@@ -26,6 +26,7 @@ type memoryStore struct {
 	staged       *memoryRun
 	lastID       int64
 	beforeApply  func() // what somebody else does while a run is staged
+	beforePhones func() // and while it is planned
 }
 
 type memoryPhone struct {
@@ -70,6 +71,9 @@ func (s *memoryStore) Certificates(_ context.Context, device string, yield func(
 func (s *memoryStore) Phones(_ context.Context, filter capf.PhoneFilter, yield func(capf.Phone) error) error {
 	if filter != (capf.PhoneFilter{}) {
 		return fmt.Errorf("unexpected filter %+v", filter)
+	}
+	if s.beforePhones != nil {
+		s.beforePhones()
 	}
 	for _, device := range slices.Sorted(maps.Keys(s.phones)) {
 		if err := yield(s.phones[device].Phone); err != nil {

@@ -241,6 +241,17 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestRemovedMeanwhile: a phone that somebody removes while the run is planned begins anew.
+func TestRemovedMeanwhile(t *testing.T) {
+	store := newMemoryStore()
+	mustRun(t, phoneFolders(t, map[string][]string{"a": {row("2005-01-01 10:00:00", "first")}}), testOptions(), store)
+	store.beforePhones = func() { delete(store.phones, device) }
+	report := mustRun(t, phoneFolders(t, map[string][]string{"a": {row("2005-01-02 10:00:00", "second")}}), testOptions(), store)
+	if report.Counts.New != 1 || store.phones[device].Description != "second" {
+		t.Errorf("counts %+v, want one new phone", report.Counts)
+	}
+}
+
 // TestOtherDialect: a record that was read wrongly is taken again when a corrected dialect reads it otherwise.
 func TestOtherDialect(t *testing.T) {
 	specs := phoneFolders(t, map[string][]string{"a": {row("2005-01-01 10:00:00", "record")}})
@@ -313,6 +324,40 @@ func TestPublisher(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestKey: a run is known by what the sources hold, how they are read and what was decided, not by their places.
+func TestKey(t *testing.T) {
+	machines := map[string][]string{"a": {row("2005-01-01 10:00:00", "x")}, "b": {row("2005-01-01 10:00:00", "x")}}
+	specs := phoneFolders(t, machines)
+	key := func(specs []source.Spec, options Options) string { return mustPlan(t, specs, options, nil).Key }
+	first := key(specs, testOptions())
+	if got := key([]source.Spec{specs[1], specs[0]}, testOptions()); got != first {
+		t.Error("the order of the sources matters")
+	}
+	if got := key(phoneFolders(t, machines), testOptions()); got != first {
+		t.Error("the place of the folders matters")
+	}
+	anchor := issue(t, "CAPF-1", nil)
+	withCertificate := append(folders(t, map[string]map[string]string{"c": {"x.0": anchor.inPEM()}}), specs...)
+	named := testOptions()
+	named.Anchors = []string{anchor.digest()}
+	withDialect := testOptions()
+	withDialect.Dialect = dialectFile(t, "name = \"x\"\nfiles = [\"configuration\"]\nform = \"blocks\"\nmarks = [\"=\"]\n")
+	keys := map[string]string{
+		"the sources": first, "a choice": key(specs, preferring(PreferLatest)), "another choice": key(specs, preferring("a")),
+		"a dialect": key(specs, withDialect), "fewer sources": key(specs[:1], testOptions()),
+		"another name":    key([]source.Spec{{Name: "z", Folder: specs[0].Folder}, specs[1]}, testOptions()),
+		"another content": key(phoneFolders(t, map[string][]string{"a": {row("2005-01-01 10:00:00", "y")}, "b": machines["b"]}), testOptions()),
+		"a certificate":   key(withCertificate, testOptions()), "an anchor": key(withCertificate, named),
+	}
+	seen := map[string]string{}
+	for what, key := range keys {
+		if other, twice := seen[key]; twice {
+			t.Errorf("%s and %s have the same key", what, other)
+		}
+		seen[key] = what
 	}
 }
 

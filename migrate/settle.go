@@ -188,7 +188,7 @@ func differences(r *record, phone *capf.Phone) []string {
 	differ("operation", !sameOperation(r, phone.Last))
 	differ("authentication mode", r.mode != "" && r.mode != phone.AuthMode)
 	running := phone.Last != nil && phone.Last.Ending == capf.EndingNone
-	differ("authentication string", running && !r.secret.IsZero() && r.secret != phone.AuthString)
+	differ("authentication string", running && !r.secret.IsZero() && !r.secret.Same(phone.AuthString))
 	differ("key size", r.keySize != "" && r.keySize != phone.KeySize)
 	differ("description", r.description != "" && r.description != phone.Description)
 	return out

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -34,9 +35,17 @@ func (a *app) store() (*sqlite.Store, error) {
 	return sqlite.Open(a.ctx, sqlite.Options{Path: a.storePath()})
 }
 
-// newStore is store, but makes it or brings its schema up to date where needed.
+// newStore is store, but makes it or brings its schema up to date where needed, and sees that nobody else
+// can look into the data directory.
 func (a *app) newStore() (*sqlite.Store, error) {
-	return sqlite.Open(a.ctx, sqlite.Options{Path: a.storePath(), Create: true, Upgrade: true})
+	store, err := sqlite.Open(a.ctx, sqlite.Options{Path: a.storePath(), Create: true, Upgrade: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(a.data, 0o700); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
 }
 
 func (a *app) storePath() string { return filepath.Join(a.data, daemon.StoreFile) }

@@ -42,7 +42,7 @@ func (c *bulkApplyCommand) read(app *app) ([]capf.PhoneChange, error) {
 	if c.File != "-" {
 		file, err := os.Open(c.File)
 		if err != nil {
-			return nil, &capf.Error{Code: capf.CodeInvalid, Message: "bulk file", Err: err}
+			return nil, &capf.Error{Code: capf.CodeInvalid, Message: "bulk file", Err: err, Hint: "name a CSV file, or - for standard input"}
 		}
 		defer file.Close()
 		source = file

@@ -43,7 +43,7 @@ func (c *ctlBuildCommand) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		app.say("version %d, signed by %s; distribute it with `capf ctl distribute`", version, signer.Certificate.Subject)
+		app.say("version %d, cluster security mode %s, signed by %s; distribute it with `capf ctl distribute`", version, c.Mode, signer.Certificate.Subject)
 		return nil
 	})
 }

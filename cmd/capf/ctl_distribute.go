@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -43,10 +44,11 @@ func (c *ctlDistributeCommand) Run(app *app) error {
 				bad++
 			}
 			delivery := capf.Delivery{Node: result.Node, Version: latest.Version, Outcome: string(result.Outcome), Detail: result.Error, At: time.Now().UTC()}
-			if err := store.RecordDelivery(app.ctx, delivery); err != nil {
+			if err := list.add(result.Node, result.Outcome, describeFiles(result.Files), result.Error); err != nil {
 				return err
 			}
-			if err := list.add(result.Node, result.Outcome, describeFiles(result.Files), result.Error); err != nil {
+			// Also when it was interrupted: what was done is to be known the next time.
+			if err := store.RecordDelivery(context.WithoutCancel(app.ctx), delivery); err != nil {
 				return err
 			}
 		}
@@ -147,10 +149,11 @@ func (c *ctlStatusCommand) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		payload, _, err := payloadOf(app, store)
+		payload, latest, err := payloadOf(app, store)
 		if err != nil {
 			return err
 		}
+		app.say("version %d, cluster security mode %s", latest.Version, latest.Mode)
 		versions, err := store.CTLVersions(app.ctx)
 		if err != nil {
 			return err

@@ -134,7 +134,7 @@ func TestForeignPhone(t *testing.T) {
 	address := i.serve().address
 	for number, options := range [][]string{suiteOptions("-tls1", "AES128-SHA"), suiteOptions("-tls1_3", "TLS_AES_256_GCM_SHA384")} {
 		for _, version := range []byte{2, 3} {
-			if testing.Short() && int(version) != number+2 {
+			if brief() && int(version) != number+2 {
 				continue // old TLS with the old version, new with new
 			}
 			t.Run(fmt.Sprintf("%s/version_%d", options[0][1:], version), func(t *testing.T) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 
 	"capf/runtime/ca"
@@ -21,9 +20,6 @@ func (c *initCommand) Run(app *app) (err error) {
 		return err
 	}
 	defer closeInto(&err, store)
-	if err := os.Chmod(app.data, 0o700); err != nil {
-		return err
-	}
 	authority, created, err := ca.Activate(app.data, ca.Options{CommonName: c.CommonName, Organization: c.Organization,
 		OrganizationalUnit: c.OrganizationalUnit, KeySize: c.KeySize}, ca.System())
 	if err != nil {

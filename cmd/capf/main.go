@@ -21,7 +21,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -73,6 +72,10 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	app := &app{ctx: ctx, data: commands.Data, config: commands.Config, json: commands.JSON, logLevel: commands.LogLevel,
 		stdin: stdin, stdout: stdout, stderr: stderr}
+	// Also for commands that need none of it: a mistake is to show when it is made.
+	if _, err := app.settings(); err != nil {
+		return report(stderr, err)
+	}
 	return report(stderr, parsed.Run(app))
 }
 
@@ -95,16 +98,24 @@ func report(stderr io.Writer, err error) int {
 	return exitStatus(err)
 }
 
-// lines takes collected failures apart.
+// lines takes collected failures apart, never what an error of the domain has gathered into its one line.
 func lines(err error) []error {
-	var many *multierror.Error
-	if errors.As(err, &many) {
-		return many.Errors
+	var parts []error
+	switch gathered := err.(type) {
+	case *capf.Error:
+	case *multierror.Error:
+		parts = gathered.Errors
+	case interface{ Unwrap() []error }:
+		parts = gathered.Unwrap()
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
+	if len(parts) == 0 {
+		return []error{err}
 	}
-	return []error{err}
+	var all []error
+	for _, part := range parts {
+		all = append(all, lines(part)...)
+	}
+	return all
 }
 
 // exitStatus gives the highest status of what failed: wrong usage counts more than failure.

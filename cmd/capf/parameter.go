@@ -70,6 +70,9 @@ func (c *parameterSetCommand) Run(app *app) error {
 			return err
 		}
 		app.say("%s is set; it holds for %s", c.Name, parameter.TakesEffect)
+		if c.Name == capf.ParamKeySize && capf.KeySize(c.Value).Bits() >= 2048 {
+			app.say("warning: %s", parameter.Description)
+		}
 		return nil
 	})
 }

@@ -91,13 +91,36 @@ func (c *phoneListCommand) Run(app *app) error {
 			return list.add(phone.Device, phone.PendingOperation(at.Now), phone.Last.Status(at.Now, at.Living), phone.AuthMode, phone.KeySize,
 				capf.FormatTime(phone.Deadline(at.Now)), phone.SecurityMode, phone.LSCStatus(at.Now), capf.FormatTime(phone.LastSession), phone.Description)
 		}
-		for _, filter := range deviceFilters(c.Devices) {
-			if err := store.Phones(app.ctx, filter, show); err != nil {
-				return err
-			}
+		if err := eachPhone(app, store, c.Devices, show); err != nil {
+			return err
 		}
 		return list.close()
 	})
+}
+
+// eachPhone shows every phone that one of the names means, once. A name without a pattern must be there.
+func eachPhone(app *app, store *sqlite.Store, names []string, show func(capf.Phone) error) error {
+	shown := make(map[string]bool)
+	for _, filter := range deviceFilters(names) {
+		found := false
+		err := store.Phones(app.ctx, filter, func(phone capf.Phone) error {
+			found = true
+			if len(names) > 1 && shown[phone.Device] {
+				return nil
+			}
+			if len(names) > 1 {
+				shown[phone.Device] = true
+			}
+			return show(phone)
+		})
+		if err != nil {
+			return err
+		}
+		if _, whole := filter.DevicePrefix(); whole && !found {
+			return &capf.Error{Code: capf.CodeNotFound, Message: filter.Device + " is not in the store", Hint: "see `capf phone list`"}
+		}
+	}
+	return nil
 }
 
 // deviceFilters gives a filter for each name, one for all phones where there is none.

@@ -35,7 +35,7 @@ const atOnce = 32 // phones
 // OpenSSL.
 func TestBulkEnrolment(t *testing.T) {
 	count := 1000 // of each generation
-	if testing.Short() {
+	if brief() {
 		count = 100
 	}
 	i := newInstallation(t)

@@ -31,7 +31,7 @@ type killing struct {
 
 func TestKillBetweenMessages(t *testing.T) {
 	modes, step := []capf.AuthMode{capf.AuthByString, capf.AuthByNullString}, 1
-	if testing.Short() {
+	if brief() {
 		modes, step = modes[:1], 2 // after each message
 	}
 	for _, mode := range modes {

@@ -18,6 +18,10 @@ import (
 // buildArguments are added to `go build`; see process_race_test.go.
 var buildArguments []string
 
+// brief says that tests are to leave out what only repeats: with -short, and under the race detector, with
+// which each process takes ten times as long to start.
+func brief() bool { return testing.Short() || len(buildArguments) > 0 }
+
 // buildProgram builds capf once for all tests, with the GOFLAGS of the environment, so that the TLS overlay
 // is in it. It lies beside the commands that TestMain has testscript make, and goes with them.
 var buildProgram = sync.OnceValues(func() (string, error) {

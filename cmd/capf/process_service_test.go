@@ -104,7 +104,7 @@ func (s *service) finish() {
 		s.t.Errorf("end the service: %v", err)
 	}
 	<-s.ended
-	const most = 4000
+	const most = 2000
 	if text := s.text(); s.t.Failed() {
 		s.t.Logf("the service said at last:\n%s", text[max(0, len(text)-most):])
 	}

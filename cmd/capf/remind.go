@@ -32,3 +32,12 @@ func remindOfList(app *app, store *sqlite.Store, authority *ca.Authority) error 
 	}
 	return nil
 }
+
+// remindBeforeServing is remindOfList for a service that is about to start.
+func remindBeforeServing(app *app) error {
+	authority, err := app.authority()
+	if err != nil {
+		return err
+	}
+	return app.withStore(func(store *sqlite.Store) error { return remindOfList(app, store, authority) })
+}

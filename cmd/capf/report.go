@@ -2,6 +2,8 @@ package main
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/google/renameio/v2"
 
@@ -50,9 +52,18 @@ func (c *reportCommand) print(app *app, store *sqlite.Store, filter capf.PhoneFi
 	return list.close()
 }
 
-// writeFile writes a file that is whole or not there, for its owner only.
-func (c *reportCommand) writeFile(app *app, store *sqlite.Store, filter capf.PhoneFilter) error {
-	file, err := renameio.NewPendingFile(c.CSV, renameio.WithPermissions(0o600), renameio.IgnoreUmask())
+// writeFile writes a file that is whole or not there, for its owner only. What is no regular file (a pipe, a
+// device) is written to as it is.
+func (c *reportCommand) writeFile(app *app, store *sqlite.Store, filter capf.PhoneFilter) (err error) {
+	path := c.CSV
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return c.writeInto(app, store, filter, path)
+	}
+	// Beside its place, so that no other folder ever holds the strings.
+	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o600), renameio.IgnoreUmask())
 	if err != nil {
 		return &capf.Error{Code: capf.CodeUnavailable, Message: "write the report", Err: err, Hint: "check the folder"}
 	}
@@ -65,6 +76,15 @@ func (c *reportCommand) writeFile(app *app, store *sqlite.Store, filter capf.Pho
 	}
 	app.say("%s holds authentication strings: keep it in a safe place", c.CSV)
 	return nil
+}
+
+func (c *reportCommand) writeInto(app *app, store *sqlite.Store, filter capf.PhoneFilter, path string) (err error) {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return &capf.Error{Code: capf.CodeUnavailable, Message: "write the report", Err: err, Hint: "name a file or -"}
+	}
+	defer closeInto(&err, file)
+	return writeReport(app, store, filter, file)
 }
 
 func writeReport(app *app, store *sqlite.Store, filter capf.PhoneFilter, w io.Writer) error {

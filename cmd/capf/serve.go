@@ -22,6 +22,9 @@ func (c *serveCommand) Run(app *app) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := remindBeforeServing(app); err != nil {
+		return err
+	}
 	service, err := daemon.Open(app.ctx, daemon.Options{Data: app.data, Config: settings, Listen: c.Listen,
 		AdminListen: c.AdminListen, Log: log, Environment: ca.System()})
 	if err != nil {

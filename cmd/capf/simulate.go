@@ -39,6 +39,14 @@ func (c *simulateCommand) Run(app *app) error {
 	if err != nil {
 		return err
 	}
+	if c.Parallel < 1 {
+		return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("--parallel %d", c.Parallel), Hint: "use 1 or more"}
+	}
+	first := config
+	first.Device = devices[0]
+	if _, err := phone.New(first); err != nil {
+		return &capf.Error{Code: capf.CodeInvalid, Message: "phones", Err: err}
+	}
 	fleet := &phone.Fleet{Devices: devices, Parallel: c.Parallel, Prepare: c.prepare(config)}
 	fleet.Finished = func(outcome phone.Outcome) {
 		if outcome.Err != nil {

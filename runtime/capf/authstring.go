@@ -12,7 +12,9 @@ import (
 // AuthenticationString is an authentication string (B3): 4 to 10 digits as text, so that leading zeros stay. It is a
 // secret: printing or logging it shows only that there is one. Reveal gives the digits to those who must
 // have them (the report, the comparison).
-type AuthenticationString struct{ digits string }
+type AuthenticationString struct {
+	digits *string // behind a pointer, so that not even fmt finds it in a struct that is printed
+}
 
 const (
 	minAuthString       = 4
@@ -29,7 +31,7 @@ func ParseAuthenticationString(text string) (AuthenticationString, error) {
 		return AuthenticationString{}, &Error{Code: CodeInvalid, Message: "authentication string",
 			Hint: fmt.Sprintf("use %d to %d digits, or `generate`", minAuthString, maxAuthString)}
 	}
-	return AuthenticationString{text}, nil
+	return AuthenticationString{&text}, nil
 }
 
 func allDigits(text string) bool {
@@ -48,18 +50,28 @@ func GenerateAuthenticationString(random io.Reader) (AuthenticationString, error
 	if err != nil {
 		return AuthenticationString{}, fmt.Errorf("generate an authentication string: %w", err)
 	}
-	return AuthenticationString{fmt.Sprintf("%0*d", generatedAuthString, n.Int64()+lowest)}, nil
+	return ParseAuthenticationString(fmt.Sprintf("%0*d", generatedAuthString, n.Int64()+lowest))
 }
 
 // IsZero reports whether there is no string.
-func (d AuthenticationString) IsZero() bool { return d.digits == "" }
+func (d AuthenticationString) IsZero() bool { return d.digits == nil }
 
 // Reveal gives the digits themselves.
-func (d AuthenticationString) Reveal() string { return d.digits }
+func (d AuthenticationString) Reveal() string {
+	if d.digits == nil {
+		return ""
+	}
+	return *d.digits
+}
+
+// Same reports whether both are the same string, or none.
+func (d AuthenticationString) Same(other AuthenticationString) bool {
+	return d.Reveal() == other.Reveal()
+}
 
 // Equal compares with what a phone sent, in a time that tells nothing about the digits.
 func (d AuthenticationString) Equal(sent []byte) bool {
-	return !d.IsZero() && subtle.ConstantTimeCompare([]byte(d.digits), sent) == 1
+	return !d.IsZero() && subtle.ConstantTimeCompare([]byte(d.Reveal()), sent) == 1
 }
 
 // String shows that there is a string, never which.

@@ -60,7 +60,7 @@ func ReadBulk(r io.Reader) ([]PhoneChange, error) {
 	rows.ReuseRecord = true
 	header, err := rows.Read()
 	if err != nil {
-		return nil, bulkError(1, "the header line cannot be read", err)
+		return nil, bulkError(1, "the header line cannot be read (it names the columns, `device` among them)", err)
 	}
 	columns, err := readHeader(header)
 	if err != nil {
@@ -114,7 +114,7 @@ func readHeader(header []string) ([]string, error) {
 	for i, name := range columns {
 		columns[i] = strings.TrimSpace(name)
 		if bulkColumns[columns[i]] == nil && !slices.Contains(ReportColumns, columns[i]) {
-			return nil, bulkError(1, fmt.Sprintf("column %q does not exist", clip(name)), nil)
+			return nil, bulkError(1, fmt.Sprintf("column %q does not exist; separate columns with commas, and use device, operation, auth-mode, auth-string, key-size, completes-by, security-mode, description", clip(name)), nil)
 		}
 		if slices.Contains(columns[:i], columns[i]) {
 			return nil, bulkError(1, fmt.Sprintf("column %q stands there twice", clip(name)), nil)

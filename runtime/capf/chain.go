@@ -17,6 +17,11 @@ func VerifyChain(leaf *x509.Certificate, anchors []*x509.Certificate, now time.T
 	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 		return nil, fmt.Errorf("the certificate is valid from %s to %s", FormatTime(leaf.NotBefore), FormatTime(leaf.NotAfter))
 	}
+	return FindIssuer(leaf, anchors)
+}
+
+// FindIssuer is VerifyChain without the dates: who issued a certificate that is only looked at.
+func FindIssuer(leaf *x509.Certificate, anchors []*x509.Certificate) (*x509.Certificate, error) {
 	problem := errors.New("no trust anchor has the name of its issuer: " + clip(leaf.Issuer.String()))
 	for _, anchor := range anchors {
 		if !bytes.Equal(anchor.RawSubject, leaf.RawIssuer) {

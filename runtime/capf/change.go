@@ -23,6 +23,7 @@ type PhoneChange struct {
 // ChangeContext is what a change needs beside the phone.
 type ChangeContext struct {
 	Now        time.Time
+	Living     string // instance of the service that runs; empty for none
 	Actor      string // who asks, for the history
 	Parameters Parameters
 	Random     io.Reader // for generated strings
@@ -63,8 +64,8 @@ func NewPhone(device string, parameters Parameters) Phone {
 func (c PhoneChange) Apply(phone Phone, context ChangeContext) (Changed, error) {
 	changed := Changed{Phone: phone, Effect: EffectNone}
 	p := &changed.Phone
-	changed.Ended = p.Expire(context.Now)
-	pending := p.Last.IsPending(context.Now)
+	changed.Ended = p.Expire(context.Now, context.Living)
+	pending := p.Last != nil && p.Last.Ending == EndingNone
 	before := *p
 
 	if err := c.applySettings(p); err != nil {
@@ -101,9 +102,10 @@ func (c PhoneChange) refuse(err error) error {
 }
 
 // Expire ends an operation whose deadline has passed, so that what follows sees it as ended, and gives
-// it; nil where there is none.
-func (p *Phone) Expire(now time.Time) *OperationRecord {
-	if p.Last == nil || p.Last.Ending != EndingNone || !p.Last.isPast(now) {
+// it; nil where there is none. One that a session of the living service carries out is left to it: the
+// phone may hold its certificate already.
+func (p *Phone) Expire(now time.Time, living string) *OperationRecord {
+	if p.Last == nil || p.Last.Ending != EndingNone || !p.Last.isPast(now) || p.Last.isServed(living) {
 		return nil
 	}
 	ended := p.end(EndingExpired, now, "deadline", "not completed in time")
@@ -114,7 +116,7 @@ func (p *Phone) Expire(now time.Time) *OperationRecord {
 
 // Withdraw ends the operation of a phone that is to be removed, and gives it; nil where there is none.
 func (p *Phone) Withdraw(now time.Time, by string) *OperationRecord {
-	if expired := p.Expire(now); expired != nil || p.Last == nil || p.Last.Ending != EndingNone {
+	if expired := p.Expire(now, ""); expired != nil || p.Last == nil || p.Last.Ending != EndingNone {
 		return expired
 	}
 	return p.end(EndingWithdrawn, now, by, "")
@@ -217,7 +219,7 @@ func (c PhoneChange) applyOperation(p *Phone, before Phone, effect Effect, conte
 
 func (c PhoneChange) amend(record OperationRecord, before, after Phone) *OperationRecord {
 	record.CompletesBy = c.deadline(record.CompletesBy)
-	if before.AuthMode != after.AuthMode || before.KeySize != after.KeySize || before.AuthString != after.AuthString {
+	if before.AuthMode != after.AuthMode || before.KeySize != after.KeySize || !before.AuthString.Same(after.AuthString) {
 		record.AuthMode, record.KeySize = after.AuthMode, after.KeySize
 		record.Ref.Revision++
 		record.Serving = ""

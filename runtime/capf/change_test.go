@@ -72,7 +72,7 @@ func TestStringBelongsToOneOperation(t *testing.T) {
 		t.Fatal("zeros are lost")
 	}
 	replaced := apply(t, phone, capf.PhoneChange{Operation: to(capf.OperationInstall)}, noon)
-	if replaced.Phone.AuthString == phone.AuthString || replaced.Phone.AuthString.IsZero() {
+	if replaced.Phone.AuthString.Same(phone.AuthString) || replaced.Phone.AuthString.IsZero() {
 		t.Error("the string outlived the operation that was replaced")
 	}
 	if replaced.Ended == nil || replaced.Ended.Ending != capf.EndingReplaced {

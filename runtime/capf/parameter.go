@@ -37,6 +37,7 @@ const (
 	effectNextSession   = "sessions that begin after the change"
 	effectNextServe     = "the next start of the service"
 	effectNextOperation = "operations that are set after the change"
+	effectNextPhone     = "phones that are added after the change"
 )
 
 // IssuerCAPF is the value of ParamIssuer with which CAPF signs itself.
@@ -48,7 +49,7 @@ var ParameterList = []Parameter{
 		"Who signs the LSCs: CAPF itself.", onlyCAPF},
 	{ParamValidity, "5", "years", effectNextSession,
 		"How long an LSC is valid: 1 to 5 years, or 1d to 1825d in days; never longer than the CAPF certificate.", validity},
-	{ParamKeySize, string(RSA1024), "bits", effectNextSession,
+	{ParamKeySize, string(RSA1024), "bits", effectNextPhone,
 		"Key size of phones that are added without one. 2048 bits and more make phones start and fail over slowly (60 s and more): only for the highest need.", keySize},
 	{ParamKeyGenerationTime, "30", "minutes", effectNextSession,
 		"How long a phone may take to make its key pair. A 7940 or 7960 can need more than 30 minutes for 2048 bits.", between(1, 120)},

@@ -75,8 +75,11 @@ func (r *OperationRecord) IsPending(now time.Time) bool {
 
 // isPast reports whether the deadline has passed. The whole second of the deadline still counts.
 func (r *OperationRecord) isPast(now time.Time) bool {
-	return !r.CompletesBy.IsZero() && now.After(r.CompletesBy)
+	return !r.CompletesBy.IsZero() && now.Truncate(time.Second).After(r.CompletesBy)
 }
+
+// isServed reports whether a session of the living service carries the operation out.
+func (r *OperationRecord) isServed(living string) bool { return r.Serving != "" && r.Serving == living }
 
 // Status gives the status at that time. A session counts only where its instance is the one that lives.
 func (r *OperationRecord) Status(now time.Time, living string) Status {
@@ -87,10 +90,12 @@ func (r *OperationRecord) Status(now time.Time, living string) Status {
 		return StatusSuccess
 	case r.Ending == EndingFailed:
 		return StatusFailed
-	case r.Ending == EndingExpired || r.isPast(now):
+	case r.Ending == EndingExpired:
 		return StatusExpired
-	case r.Serving != "" && r.Serving == living:
+	case r.isServed(living):
 		return StatusInProgress
+	case r.isPast(now):
+		return StatusExpired
 	}
 	return StatusPending
 }

@@ -48,18 +48,19 @@ type Log struct {
 	Format string `toml:"format"` // text or json
 }
 
-// Duration is a time.Duration written as `10s`.
-type Duration time.Duration
+// Duration is a time.Duration written as `10s`. It is a struct, so that a bare number is refused and not
+// taken for nanoseconds.
+type Duration struct{ time.Duration }
 
 // UnmarshalText takes what time.ParseDuration takes.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
-	*d = Duration(parsed)
+	d.Duration = parsed
 	return err
 }
 
 // MarshalText writes it as `10s`.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // AdminOff is the value of Admin.Listen with which there is no such address.
 const AdminOff = "off"
@@ -67,7 +68,7 @@ const AdminOff = "off"
 // Default is the configuration without a file.
 func Default() Config {
 	return Config{
-		Phone: Phone{MinTLS: "1.0", MaxSessions: 20000, HandshakeTimeout: Duration(10 * time.Second), MessageTimeout: Duration(time.Minute)},
+		Phone: Phone{MinTLS: "1.0", MaxSessions: 20000, HandshakeTimeout: Duration{10 * time.Second}, MessageTimeout: Duration{time.Minute}},
 		Admin: Admin{Listen: "127.0.0.1:8804"},
 		Log:   Log{Level: "info", Format: "text"},
 	}
@@ -141,8 +142,8 @@ func (c Config) Validate() error {
 	check(c.Admin.Listen == AdminOff || isAddress(c.Admin.Listen), "admin.listen", c.Admin.Listen, "use host:port or off")
 	check(c.Phone.MaxSessions > 0, "phone.max-sessions", c.Phone.MaxSessions, "use 1 or more")
 	check(c.Phone.MaxSessionsPerAddress >= 0, "phone.max-sessions-per-address", c.Phone.MaxSessionsPerAddress, "use 0 (no limit) or more")
-	check(c.Phone.HandshakeTimeout > 0, "phone.handshake-timeout", time.Duration(c.Phone.HandshakeTimeout), "use more than 0s")
-	check(c.Phone.MessageTimeout > 0, "phone.message-timeout", time.Duration(c.Phone.MessageTimeout), "use more than 0s")
+	check(c.Phone.HandshakeTimeout.Duration > 0, "phone.handshake-timeout", c.Phone.HandshakeTimeout, "use more than 0s")
+	check(c.Phone.MessageTimeout.Duration > 0, "phone.message-timeout", c.Phone.MessageTimeout, "use more than 0s")
 	check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", c.Log.Format, "use text or json")
 	if _, err := c.Log.SlogLevel(); err != nil {
 		problems = multierror.Append(problems, err)
@@ -154,7 +155,7 @@ func (c Config) Validate() error {
 }
 
 func refuse(field string, value any, reason string) error {
-	return fmt.Errorf("%s = %v: %s", field, value, reason)
+	return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("%s = %v", field, value), Hint: reason}
 }
 
 func oneLine(problems []error) string {

@@ -26,7 +26,7 @@ func TestWithoutAFileEverythingHasADefault(t *testing.T) {
 	if err != nil || got != config.Default() || got.Validate() != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if got.Phone.TLS() != tls.VersionTLS10 || got.Phone.MaxSessions != 20000 || time.Duration(got.Phone.MessageTimeout) != time.Minute {
+	if got.Phone.TLS() != tls.VersionTLS10 || got.Phone.MaxSessions != 20000 || got.Phone.MessageTimeout.Duration != time.Minute {
 		t.Errorf("%+v", got.Phone)
 	}
 }
@@ -37,7 +37,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Config{Phone: config.Phone{Listen: "127.0.0.1:3804", MinTLS: "1.2", MaxSessions: 5, MaxSessionsPerAddress: 2,
-		HandshakeTimeout: config.Duration(3 * time.Second), MessageTimeout: config.Duration(time.Minute), AnnounceAuthenticationType: true},
+		HandshakeTimeout: config.Duration{Duration: 3 * time.Second}, MessageTimeout: config.Duration{Duration: time.Minute}, AnnounceAuthenticationType: true},
 		Admin: config.Admin{Listen: "off"}, Log: config.Log{Level: "debug", Format: "json"}}
 	if got != want {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -46,10 +46,11 @@ func TestLoad(t *testing.T) {
 
 func TestLoadNamesPlaceAndReason(t *testing.T) {
 	for text, want := range map[string][]string{
-		"[phone]\nlisten-on = 'x'\n":          {"line 2", "phone.listen-on"},
-		"[phone\n":                            {"line 1"},
-		"[phone]\nmax-sessions = 'many'\n":    {"line 2"},
-		"[phone]\nhandshake-timeout = '10'\n": {"capf.toml"},
+		"[phone]\nlisten-on = 'x'\n":                                     {"line 2", "phone.listen-on"},
+		"[phone\n":                                                       {"line 1"},
+		"[phone]\nmax-sessions = 'many'\n":                               {"line 2"},
+		"[phone]\nhandshake-timeout = 10\n":                              {"line 2"},
+		"[phone]\nhandshake-timeout = '10'\n":                            {"capf.toml"},
 		"[phone]\nmin-tls = '0.9'\nmax-sessions = 0\n[log]\nlevel='x'\n": {"phone.min-tls = 0.9", "phone.max-sessions = 0", "log.level = x"},
 		"[admin]\nlisten = 'localhost'\n":                                {"admin.listen"},
 		"[phone]\nmessage-timeout = '0s'\nmax-sessions-per-address=-1\n": {"phone.message-timeout", "phone.max-sessions-per-address"},

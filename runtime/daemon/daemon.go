@@ -81,26 +81,32 @@ func Open(ctx context.Context, options Options) (daemon *Daemon, err error) {
 	if err := d.listen(ctx); err != nil {
 		return nil, err
 	}
-	d.server = d.newServer(authority)
+	if d.server, err = d.newServer(authority); err != nil {
+		return nil, err
+	}
 	return d, d.warn(authority)
 }
 
-func (d *Daemon) newServer(authority *ca.Authority) *session.Server {
+func (d *Daemon) newServer(authority *ca.Authority) (*session.Server, error) {
 	phone := d.options.Config.Phone
+	sessions, waiting, err := d.sessionLimits()
+	if err != nil {
+		return nil, err
+	}
 	return &session.Server{
 		Phones: d.store, Operations: d.store, Issuer: authority, Trust: &trust{store: d.store, own: authority.Certificate},
 		Traces:      traces{folder: filepath.Join(d.options.Data, "traces")},
 		Certificate: authority.TLS(),
 		Settings: session.Settings{
-			MinTLS: phone.TLS(), MaxSessions: phone.MaxSessions, MaxSessionsPerAddress: phone.MaxSessionsPerAddress,
-			HandshakeTimeout: time.Duration(phone.HandshakeTimeout), MessageTimeout: time.Duration(phone.MessageTimeout),
+			MinTLS: phone.TLS(), MaxSessions: sessions, MaxSessionsPerAddress: phone.MaxSessionsPerAddress, MaxWaiting: waiting,
+			HandshakeTimeout: phone.HandshakeTimeout.Duration, MessageTimeout: phone.MessageTimeout.Duration,
 			AnnounceAuthenticationType: phone.AnnounceAuthenticationType,
 		},
 		Instance: d.lock.Instance(),
 		Clock:    d.options.Environment.Clock,
 		Random:   rand.Reader,
 		Log:      d.options.Log,
-	}
+	}, nil
 }
 
 // listen opens the address for phones and that for people.
@@ -178,7 +184,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 func (d *Daemon) serveAdmin(ctx context.Context) error {
 	server := &http.Server{Handler: admin.Handler(d.store, d.options.Log),
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+		ErrorLog: slog.NewLogLogger(d.options.Log.Handler(), slog.LevelWarn), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.Background(), stopAdmin)
 		defer cancel()

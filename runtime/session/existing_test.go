@@ -14,6 +14,7 @@ import (
 
 	"capf/runtime/capf"
 	"capf/runtime/phone"
+	"capf/runtime/session"
 	"capf/runtime/wire"
 )
 
@@ -265,6 +266,27 @@ func TestPrecedenceIsEnforced(t *testing.T) {
 			s.checkAccepted(t, config)
 		})
 	}
+}
+
+// phonesWithoutMIC has phones of which it is known that they have no MIC any more.
+type phonesWithoutMIC struct{ session.Phones }
+
+func (p phonesWithoutMIC) Phone(ctx context.Context, device string) (capf.Phone, error) {
+	found, err := p.Phones.Phone(ctx, device)
+	found.MIC = capf.MICNone
+	return found, err
+}
+
+// A MIC that is known, and then known to be gone, has no precedence.
+func TestMICThatIsGone(t *testing.T) {
+	s, made := newService(t, usual()), allIssuers(t)
+	s.stop()
+	s.server.Phones = phonesWithoutMIC{s.store}
+	s.start()
+	s.trust.set(map[capf.CertificateKind][]*x509.Certificate{capf.MIC: {made.maker.certificate}})
+	s.know(t, device, identityOf(t, leaf{issuer: made.maker}, device, capf.MIC), capf.MIC)
+	s.pendingByCertificate(device, capf.AuthByMIC, capf.OperationInstall)
+	s.checkAccepted(t, s.showing(device, capf.AuthByMIC, identityOf(t, leaf{issuer: s.own()}, device, capf.LSC), nil))
 }
 
 // identityOf makes a certificate of a kind for a phone.

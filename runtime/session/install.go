@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"time"
 
@@ -22,15 +23,54 @@ func (s *session) install(ctx context.Context) (capf.Outcome, error) {
 	if problem, err = s.checkOwner(ctx, encoded); err != nil || problem != nil {
 		return outcomeOf(problem), err
 	}
-	der, err := s.server.Issuer.Issue(ctx, capf.LSCRequest{Device: s.device, PublicKey: key, Parameters: s.params})
-	if err != nil {
-		return capf.Outcome{}, err
-	}
-	id, err := s.record(ctx, der)
-	if err != nil {
-		return capf.Outcome{}, err
+	der, id, problem, err := s.certify(ctx, encoded, key)
+	if err != nil || problem != nil {
+		return outcomeOf(problem), err
 	}
 	return s.store(der, id)
+}
+
+// mostIssued bounds what one operation can make of certificates that nobody confirms.
+const mostIssued = 32
+
+// certify gives the certificate for the phone's key, on disk as issued. A phone whose line broke and that
+// comes again with the same key gets the one that was made for it.
+func (s *session) certify(ctx context.Context, encoded []byte, key crypto.PublicKey) (der []byte, id int64, problem *capf.Outcome, err error) {
+	issued, err := s.issuedBefore(ctx)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	for _, one := range issued {
+		if one.KeySHA256 == capf.HexSHA256(encoded) && one.State == capf.CertificateIssued {
+			return one.DER, one.ID, nil, nil
+		}
+	}
+	if len(issued) >= mostIssued {
+		outcome := failed(capf.ResultFailed, fmt.Sprintf("%d certificates were issued, and the phone confirmed none", len(issued)))
+		return nil, 0, &outcome, nil
+	}
+	der, err = s.server.Issuer.Issue(ctx, capf.LSCRequest{Device: s.device, PublicKey: key, Parameters: s.params})
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	id, err = s.record(ctx, der)
+	if capf.HasCode(err, capf.CodeRefused) {
+		outcome := failed(capf.ResultFailed, err.Error())
+		return nil, 0, &outcome, nil
+	}
+	return der, id, nil, err
+}
+
+// issuedBefore gives what was issued for this operation, in sessions that did not come to their end.
+func (s *session) issuedBefore(ctx context.Context) ([]capf.Certificate, error) {
+	var issued []capf.Certificate
+	err := s.server.Operations.Certificates(ctx, s.device, func(one capf.Certificate) error {
+		if one.Operation == s.phone.Last.Ref.ID && one.Source == capf.SourceIssued {
+			issued = append(issued, one)
+		}
+		return nil
+	})
+	return issued, err
 }
 
 func outcomeOf(problem *capf.Outcome) capf.Outcome {

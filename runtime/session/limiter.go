@@ -11,6 +11,7 @@ type limiter struct {
 	mu         sync.Mutex
 	most       int // in all
 	perAddress int // 0: no limit
+	mayWait    int // beyond those nobody stands in line
 	active     int
 	addresses  map[string]int
 	waiting    []*waiter
@@ -21,17 +22,22 @@ type waiter struct {
 	turn    chan struct{} // closed when it has a place
 }
 
-func newLimiter(most, perAddress int) *limiter {
-	return &limiter{most: most, perAddress: perAddress, addresses: make(map[string]int)}
+func newLimiter(most, perAddress, mayWait int) *limiter {
+	return &limiter{most: most, perAddress: perAddress, mayWait: mayWait, addresses: make(map[string]int)}
 }
 
-// acquire takes a place, waiting for one until the context ends; it reports whether it has one.
+// acquire takes a place, waiting for one until the context ends, unless too many wait already; it reports
+// whether it has one.
 func (l *limiter) acquire(ctx context.Context, address string) bool {
 	l.mu.Lock()
 	if l.free(address) {
 		l.take(address)
 		l.mu.Unlock()
 		return true
+	}
+	if len(l.waiting) >= l.mayWait {
+		l.mu.Unlock()
+		return false
 	}
 	w := &waiter{address: address, turn: make(chan struct{})}
 	l.waiting = append(l.waiting, w)

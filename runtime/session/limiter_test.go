@@ -10,7 +10,7 @@ import (
 
 func TestLimiterInAllAndPerAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(3, 2)
+		l := newLimiter(3, 2, 10)
 		for _, address := range []string{"a", "a", "b"} {
 			if !l.acquire(t.Context(), address) {
 				t.Fatalf("no place for %s", address)
@@ -35,7 +35,7 @@ func TestLimiterInAllAndPerAddress(t *testing.T) {
 
 func TestLimiterLetsInTheFirstForWhomThereIsAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(2, 1)
+		l := newLimiter(2, 1, 10)
 		l.acquire(t.Context(), "a")
 		l.acquire(t.Context(), "b")
 		let := make(chan string, 2)
@@ -59,6 +59,24 @@ func TestLimiterLetsInTheFirstForWhomThereIsAPlace(t *testing.T) {
 		l.release("c")
 		if l.active != 0 || len(l.addresses) != 0 || len(l.waiting) != 0 {
 			t.Errorf("left behind: %+v", l)
+		}
+	})
+}
+
+func TestLimiterBoundsTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(1, 0, 1)
+		l.acquire(t.Context(), "a")
+		ctx, cancel := context.WithCancel(t.Context())
+		first := make(chan bool)
+		go func() { first <- l.acquire(ctx, "b") }()
+		synctest.Wait()
+		if l.acquire(t.Context(), "c") {
+			t.Error("a second one stands in line")
+		}
+		cancel()
+		if <-first {
+			t.Error("the first got a place that nobody gave back")
 		}
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"capf/runtime/wire"
 )
 
-// releaseWithin bounds the writing that has to be done even when the service is told to stop.
-const releaseWithin = 10 * time.Second
+// writeWithin bounds the writing that has to be done even when the service is told to stop.
+const writeWithin = 10 * time.Second
 
 // operate carries out the pending operation. On disk stand, in this order: that a session serves it, each
 // certificate before it leaves, and the outcome before the phone hears of it. Whatever ends the session
@@ -28,12 +28,27 @@ func (s *session) operate(ctx context.Context) (wire.Reason, error) {
 		return 0, unfinished
 	}
 	outcome.At, outcome.By = s.server.Clock().UTC().Truncate(time.Second), "phone at "+s.info.Address
-	if unfinished = s.server.Operations.EndOperation(ctx, s.device, ref, outcome); unfinished != nil {
+	if unfinished = s.end(ref, &outcome); unfinished != nil {
 		return 0, unfinished
 	}
 	s.log.Info("operation ended", "operation", s.phone.Last.Operation, "ending", outcome.Ending,
 		"result", outcome.Result.String(), "detail", outcome.Detail)
 	return reasonFor(s.phone.Last.Operation, outcome), nil
+}
+
+// end writes the outcome, also while the service stops: what the phone has confirmed must not be lost. Where
+// the store refuses the certificate of the outcome (its key is another device's) the operation has failed.
+func (s *session) end(ref capf.OperationRef, outcome *capf.Outcome) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeWithin)
+	defer cancel()
+	err := s.server.Operations.EndOperation(ctx, s.device, ref, *outcome)
+	if !capf.HasCode(err, capf.CodeRefused) {
+		return err
+	}
+	at, by := outcome.At, outcome.By
+	*outcome = failed(capf.ResultInvalidLSC, err.Error())
+	outcome.At, outcome.By = at, by
+	return s.server.Operations.EndOperation(ctx, s.device, ref, *outcome)
 }
 
 // supersededIsNothing: an operation that ended between the look-up and the start is simply not there.
@@ -51,7 +66,7 @@ func (s *session) carryOut(ctx context.Context) (capf.Outcome, error) {
 	case capf.OperationDelete:
 		return s.deleteLSC()
 	default:
-		return s.troubleshoot()
+		return s.troubleshoot(ctx)
 	}
 }
 
@@ -74,15 +89,23 @@ func (s *session) release(ref capf.OperationRef, cause error) {
 	if cause == nil || capf.HasCode(cause, capf.CodeSuperseded) {
 		return // done, or no longer ours to touch
 	}
-	result := capf.ResultCommunication
-	if isTimeout(cause) {
-		result = capf.ResultTimedOut
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), releaseWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), writeWithin)
 	defer cancel()
-	if err := s.server.Operations.ReleaseOperation(ctx, ref, s.info.Instance, result); err != nil {
+	if err := s.server.Operations.ReleaseOperation(ctx, ref, s.info.Instance, resultOf(cause)); err != nil {
 		s.log.Error("the operation could not be released", "error", err)
 	}
+}
+
+// resultOf tells a phone that broke the line or the protocol from one that was silent too long, and both
+// from causes here.
+func resultOf(cause error) capf.Result {
+	switch {
+	case isTimeout(cause):
+		return capf.ResultTimedOut
+	case isLineBroken(cause), wire.IsProtocol(cause), capf.HasCode(cause, capf.CodePeer):
+		return capf.ResultCommunication
+	}
+	return capf.ResultFailed
 }
 
 // failed is an outcome that ends the operation without what was asked.

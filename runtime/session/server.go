@@ -53,6 +53,7 @@ type Settings struct {
 	MinTLS                     uint16        // a version of crypto/tls
 	MaxSessions                int           // in all
 	MaxSessionsPerAddress      int           // 0: no limit
+	MaxWaiting                 int           // connections that may wait for a place
 	HandshakeTimeout           time.Duration // also the wait for a free place
 	MessageTimeout             time.Duration
 	AnnounceAuthenticationType bool // send element 8 in the first message, as the recordings do
@@ -85,7 +86,7 @@ const (
 // Serve answers phones until the context ends, and then until every session has ended, which it hurries.
 // It closes the listener. The loop never waits for a handshake: a silent connection stops nobody.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	s.limiter = newLimiter(s.Settings.MaxSessions, s.Settings.MaxSessionsPerAddress)
+	s.limiter = newLimiter(s.Settings.MaxSessions, s.Settings.MaxSessionsPerAddress, s.Settings.MaxWaiting)
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
 	defer s.sessions.Wait()

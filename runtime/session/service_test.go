@@ -23,6 +23,7 @@ import (
 	"capf/runtime/capf"
 	"capf/runtime/phone"
 	"capf/runtime/session"
+	"capf/runtime/store"
 	"capf/runtime/store/sqlite"
 	"capf/runtime/wire"
 )
@@ -38,6 +39,7 @@ type service struct {
 	traces    *memoryTraces
 	trust     *memoryTrust
 	address   string
+	folder    string // of the store
 	stop      func() // ends the service and waits for it
 }
 
@@ -84,7 +86,7 @@ var theAuthority = sync.OnceValues(func() (*ca.Authority, error) {
 })
 
 func usual() session.Settings {
-	return session.Settings{MinTLS: tls.VersionTLS10, MaxSessions: 1000, HandshakeTimeout: 10 * time.Second, MessageTimeout: 20 * time.Second}
+	return session.Settings{MinTLS: tls.VersionTLS10, MaxSessions: 1000, MaxWaiting: 1000, HandshakeTimeout: 10 * time.Second, MessageTimeout: 20 * time.Second}
 }
 
 func newService(t *testing.T, settings session.Settings) *service {
@@ -93,18 +95,19 @@ func newService(t *testing.T, settings session.Settings) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "capf.db"), Create: true})
+	folder := t.TempDir()
+	opened, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(folder, "capf.db"), Create: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
+		if err := opened.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	s := &service{t: t, store: store, authority: authority, traces: &memoryTraces{traces: make(map[string]*x509.Certificate)},
+	s := &service{t: t, store: opened, folder: folder, authority: authority, traces: &memoryTraces{traces: make(map[string]*x509.Certificate)},
 		trust: &memoryTrust{own: authority.Certificate}}
-	s.server = &session.Server{Phones: store, Operations: store, Issuer: authority, Trust: s.trust, Traces: s.traces, Certificate: authority.TLS(),
+	s.server = &session.Server{Phones: opened, Operations: opened, Issuer: authority, Trust: s.trust, Traces: s.traces, Certificate: authority.TLS(),
 		Settings: settings, Instance: instance, Clock: time.Now, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	s.start()
 	return s
@@ -127,6 +130,17 @@ func (s *service) start() {
 		}
 	})
 	s.t.Cleanup(s.stop)
+}
+
+// serving takes the lock of a running service on the store, and gives its instance.
+func (s *service) serving() string {
+	s.t.Helper()
+	lock, err := store.TakeServeLock(s.folder)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = lock.Release() })
+	return lock.Instance()
 }
 
 // set applies changes as an administrator does.

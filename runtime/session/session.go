@@ -104,7 +104,7 @@ func (s *session) converse(ctx context.Context) (wire.Reason, error) {
 		return s.reasonOf(err), err
 	}
 	if !s.server.registry.claim(s) {
-		return 0, fmt.Errorf("a newer session of the phone has taken over: %w", net.ErrClosed)
+		return 0, onLine(errors.New("a newer session of the phone has taken over"))
 	}
 	defer s.server.registry.drop(s)
 	reason, err := s.operate(ctx)
@@ -141,12 +141,24 @@ func endsSilently(err error) bool {
 	return false
 }
 
-// isLineBroken reports whether the phone is gone or silent, so that nothing can be said to it.
+// lineError is a failure of the connection itself: the phone is gone or silent, or was let go.
+type lineError struct{ err error }
+
+func (e *lineError) Error() string { return e.err.Error() }
+func (e *lineError) Unwrap() error { return e.err }
+
+// onLine marks an error of reading or writing, save a message that came whole and breaks the protocol.
+func onLine(err error) error {
+	if err == nil || wire.IsProtocol(err) {
+		return err
+	}
+	return &lineError{err}
+}
+
+// isLineBroken reports whether nothing can be said to the phone any more.
 func isLineBroken(err error) bool {
-	var network net.Error
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.As(err, &network) || errors.As(err, new(*net.OpError)) || errors.As(err, new(tls.RecordHeaderError)) ||
-		errors.As(err, new(tls.AlertError))
+	_, broken := errors.AsType[*lineError](err)
+	return broken
 }
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
@@ -169,20 +181,20 @@ func (s *session) newSessionID() error {
 // send writes one message, in one record, within the message timeout.
 func (s *session) send(message wire.Message) error {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(s.server.Settings.MessageTimeout)); err != nil {
-		return err
+		return onLine(err)
 	}
 	s.log.Debug("sent", "message", message)
-	return wire.WriteMessage(s.conn, message)
+	return onLine(wire.WriteMessage(s.conn, message))
 }
 
 // receive reads one message. The time is for all of it, so that bytes that drip in do not extend it.
 func (s *session) receive(within time.Duration) (wire.Message, error) {
 	if err := s.conn.SetReadDeadline(time.Now().Add(within)); err != nil {
-		return wire.Message{}, err
+		return wire.Message{}, onLine(err)
 	}
 	message, err := wire.ReadMessage(s.conn, wire.MaxElements)
 	if err != nil {
-		return wire.Message{}, err
+		return wire.Message{}, onLine(err)
 	}
 	s.log.Debug("received", "message", message)
 	if message.SessionID != s.id {

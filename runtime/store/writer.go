@@ -45,9 +45,8 @@ type Writer struct {
 	queue  []*member
 	closed bool
 
-	// Of the goroutine that writes alone.
-	lonely int  // groups of one in a row
-	torn   bool // a rollback failed: another one comes first
+	// Of the writer's own goroutine.
+	lonely int // groups of one in a row
 }
 
 // member is the work of one caller.
@@ -225,10 +224,6 @@ func (m *member) begin() bool { return m.state.CompareAndSwap(memberWaiting, mem
 
 // runGroup commits the members together. Where the transaction as a whole fails, all of them do.
 func (w *Writer) runGroup(group []*member) {
-	if w.torn {
-		_, _ = w.statements.Exec(w.dialect.Rollback)
-		w.torn = false
-	}
 	var begun []*member
 	_, broken := w.statements.Exec(w.dialect.Begin)
 	useful := false
@@ -302,8 +297,5 @@ func (w *Writer) finish(useful bool) error {
 	return nil
 }
 
-func (w *Writer) rollback() {
-	if _, err := w.statements.Exec(w.dialect.Rollback); err != nil {
-		w.torn = true
-	}
-}
+// rollback fails only where the engine has rolled back by itself: then there is nothing left to undo.
+func (w *Writer) rollback() { _, _ = w.statements.Exec(w.dialect.Rollback) }

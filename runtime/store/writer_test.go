@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -125,6 +124,9 @@ func TestGroupSharesACommit(t *testing.T) {
 	}
 	if commits := w.Commits(); commits != 2 {
 		t.Errorf("%d commits for the member that held the writer and a group of %d, want 2", commits, count)
+	}
+	if w.lonely != 0 {
+		t.Errorf("%d groups of one after a group of %d: the next would not wait for company", w.lonely, count)
 	}
 }
 
@@ -399,25 +401,5 @@ func TestGather(t *testing.T) {
 	}
 	if w.Commits() >= enough {
 		t.Errorf("%d commits for %d members that arrived together: nobody waited", w.Commits(), enough)
-	}
-}
-
-func TestClassifiedStatements(t *testing.T) {
-	_, pool := newTestWriter(t)
-	statements := NewStatements(pool, func(err error) error { return fmt.Errorf("classified: %w", err) })
-	defer statements.Close()
-	_, execErr := statements.Exec(`INSERT INTO nowhere VALUES (1)`)
-	_, insertErr := statements.Insert(`INSERT INTO numbers (n) VALUES ('x')`)
-	_, firstErr := statements.First(Into(new(int)), `SELECT nothing FROM numbers`)
-	_, scanErr := statements.First(Into(new(int)), `SELECT 'x'`)
-	eachErr := statements.Each(func(Scanner) error { return errors.New("enough") }, `SELECT 1`)
-	for i, err := range []error{execErr, insertErr, firstErr, scanErr, eachErr} {
-		if err == nil || !strings.HasPrefix(err.Error(), "classified: ") {
-			t.Errorf("%d: %v", i, err)
-		}
-	}
-	found, err := statements.First(Into(new(int)), `SELECT n FROM numbers WHERE n = 77`)
-	if found || err != nil {
-		t.Errorf("a row that is not there: %t, %v", found, err)
 	}
 }

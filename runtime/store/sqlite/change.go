@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,9 +12,6 @@ import (
 	"capf/runtime/capf"
 	"capf/runtime/store"
 )
-
-// applyTries is how often a set of changes is worked out anew because its phones changed meanwhile.
-const applyTries = 5
 
 // planned is one change with the phone that it was worked out for and what comes of it.
 type planned struct {
@@ -30,8 +26,8 @@ type planned struct {
 // CodeNotFound; the error joins one for each change that cannot be. Of the context, a zero Now is the
 // store's clock, nil Parameters those of the store, a nil Random the system's.
 //
-// Phones are read and changes worked out before anything is locked. A phone that changed until its turn
-// to be written makes it begin anew; when that happens too often it gives CodeBusy.
+// Phones are read and changes worked out before anything is locked. Those that changed until the set is
+// written, because a session ended meanwhile, are worked out once more under the lock.
 func (s *Store) ApplyChanges(ctx context.Context, mode capf.ApplyMode, changes []capf.PhoneChange, change capf.ChangeContext) ([]capf.Changed, error) {
 	return s.applyChanges(ctx, mode, changes, change, true)
 }
@@ -46,32 +42,21 @@ func (s *Store) applyChanges(ctx context.Context, mode capf.ApplyMode, changes [
 	if err != nil {
 		return nil, err
 	}
-	for range applyTries {
-		complete, err := s.completeContext(ctx, change)
-		if err != nil {
-			return nil, err
-		}
-		plan, err := s.plan(ctx, mode, changes, complete)
-		if err != nil {
-			return nil, err
-		}
-		if write {
-			err = s.writeChanges(ctx, plan, complete)
-		}
-		if errors.Is(err, errStale) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return outcomes(plan), nil
+	complete, err := s.completeContext(ctx, change)
+	if err != nil {
+		return nil, err
 	}
-	return nil, &capf.Error{Code: capf.CodeBusy, Message: fmt.Sprintf("the phones changed %d times while %d changes were worked out", applyTries, len(changes)),
-		Hint: "try again, or apply fewer at a time"}
+	plan, err := s.plan(ctx, mode, changes, complete)
+	if err != nil {
+		return nil, err
+	}
+	if write {
+		if err := s.writeChanges(ctx, mode, changes, plan, complete); err != nil {
+			return nil, err
+		}
+	}
+	return outcomes(plan), nil
 }
-
-// errStale says that a phone is no longer the one that a change was worked out for.
-var errStale = errors.New("a phone has changed meanwhile")
 
 func outcomes(plan []planned) []capf.Changed {
 	changed := make([]capf.Changed, len(plan))
@@ -106,6 +91,13 @@ func (s *Store) completeContext(ctx context.Context, change capf.ChangeContext) 
 	if change.Random == nil {
 		change.Random = s.random
 	}
+	if change.Living == "" {
+		living, err := s.LivingInstance()
+		if err != nil {
+			return change, err
+		}
+		change.Living = living
+	}
 	if change.Parameters != nil {
 		return change, nil
 	}
@@ -123,7 +115,7 @@ func (s *Store) plan(ctx context.Context, mode capf.ApplyMode, changes []capf.Ph
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		one, err := s.planOne(mode, changes[i], change)
+		one, err := planOne(s.reads, mode, changes[i], change)
 		if err != nil {
 			failures = multierror.Append(failures, err)
 			continue
@@ -137,8 +129,8 @@ func (s *Store) plan(ctx context.Context, mode capf.ApplyMode, changes []capf.Ph
 	return plan, failures.ErrorOrNil()
 }
 
-func (s *Store) planOne(mode capf.ApplyMode, change capf.PhoneChange, context capf.ChangeContext) (planned, error) {
-	row, exists, err := readPhone(s.reads, change.Device)
+func planOne(statements *store.Statements, mode capf.ApplyMode, change capf.PhoneChange, context capf.ChangeContext) (planned, error) {
+	row, exists, err := readPhone(statements, change.Device)
 	if err != nil {
 		return planned{}, err
 	}
@@ -183,10 +175,10 @@ func describe(p *planned) string {
 	if before.Description != after.Description {
 		words = append(words, fmt.Sprintf("description=%q", after.Description))
 	}
-	if before.AuthString != after.AuthString && !after.AuthString.IsZero() {
+	if !before.AuthString.Same(after.AuthString) && !after.AuthString.IsZero() {
 		words = append(words, "auth-string set")
 	}
-	if before.AuthString != after.AuthString && after.AuthString.IsZero() {
+	if !before.AuthString.Same(after.AuthString) && after.AuthString.IsZero() {
 		words = append(words, "auth-string void")
 	}
 	return strings.Join(words, " ")

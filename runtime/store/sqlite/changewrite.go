@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 
+	"github.com/hashicorp/go-multierror"
+
 	"capf/runtime/capf"
 	"capf/runtime/store"
 )
@@ -24,7 +26,7 @@ const insertChange = `INSERT INTO changes VALUES
 
 // The statements that carry the changes out; ?1 is the highest ID of an operation, ?2 the time, ?3 who.
 const (
-	countStale = `SELECT count(*) FROM changes s LEFT JOIN phones p ON p.device = s.device WHERE p.changes IS NOT s.expected`
+	selectStale = `SELECT s.device FROM changes s LEFT JOIN phones p ON p.device = s.device WHERE p.changes IS NOT s.expected`
 
 	selectHighest = `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'operations'`
 
@@ -63,9 +65,9 @@ const (
 		SELECT ?2, ?3, iif(s.expected IS NULL, 'phone add', 'phone set'), s.device, s.detail FROM changes s ORDER BY s.device`
 )
 
-// writeChanges stages the plan without a lock, then writes it in one short transaction. It gives errStale
-// where a phone has changed since it was read, and fills in the IDs of new operations.
-func (s *Store) writeChanges(ctx context.Context, plan []planned, change capf.ChangeContext) (err error) {
+// writeChanges stages the plan without a lock, then writes it in one short transaction, in which what has
+// become stale is planned once more. It fills in the IDs of new operations.
+func (s *Store) writeChanges(ctx context.Context, mode capf.ApplyMode, changes []capf.PhoneChange, plan []planned, change capf.ChangeContext) (err error) {
 	connection, err := s.bulkPool.Conn(ctx)
 	if err != nil {
 		return s.classify(err)
@@ -79,6 +81,9 @@ func (s *Store) writeChanges(ctx context.Context, plan []planned, change capf.Ch
 	var highest int64
 	err = s.writer.Alone(ctx, func() error {
 		return inTransaction(statements, func() (err error) {
+			if err := refresh(statements, mode, changes, plan, change); err != nil {
+				return err
+			}
 			highest, err = carryOut(statements, change)
 			return err
 		})
@@ -92,6 +97,42 @@ func (s *Store) writeChanges(ctx context.Context, plan []planned, change capf.Ch
 		}
 	}
 	return nil
+}
+
+// refresh plans those changes anew whose phones have changed since they were read. It runs under the lock,
+// so that they cannot change again, and there are as few as sessions that ended meanwhile.
+func refresh(statements *store.Statements, mode capf.ApplyMode, changes []capf.PhoneChange, plan []planned, change capf.ChangeContext) error {
+	stale, err := store.Collect(statements, scanText, selectStale)
+	if err != nil || len(stale) == 0 {
+		return err
+	}
+	place := make(map[string]int, len(changes))
+	for i := range changes {
+		place[changes[i].Device] = i
+	}
+	var failures *multierror.Error
+	for at, device := range stale {
+		i := place[device]
+		one, err := planOne(statements, mode, changes[i], change)
+		if err != nil {
+			failures = multierror.Append(failures, err)
+			continue
+		}
+		if one.Effect == capf.EffectNew || one.Effect == capf.EffectReplaced {
+			one.newIndex = len(changes) + 1 + at // none of the plan has it
+		}
+		plan[i] = one
+		if _, err := statements.Exec(`DELETE FROM changes WHERE device = ?1`, device); err != nil {
+			return err
+		}
+		if one.isIdle() {
+			continue
+		}
+		if _, err := statements.Exec(insertChange, changeColumns(&one)...); err != nil {
+			return err
+		}
+	}
+	return failures.ErrorOrNil()
 }
 
 // stageChanges fills the temporary table, and gives the number of phones in it.
@@ -159,13 +200,6 @@ func inTransaction(statements *store.Statements, work func() error) error {
 
 // carryOut writes what is staged, and gives the highest ID that an operation had before.
 func carryOut(statements *store.Statements, change capf.ChangeContext) (highest int64, err error) {
-	var stale int64
-	if _, err := statements.First(store.Into(&stale), countStale); err != nil {
-		return 0, err
-	}
-	if stale > 0 {
-		return 0, errStale
-	}
 	if _, err := statements.First(store.Into(&highest), selectHighest); err != nil {
 		return 0, err
 	}

@@ -44,8 +44,9 @@ func prepareConnection(connection *sqlite3.SQLiteConn) error {
 	return err
 }
 
-// dsn never lets SQLite make the file: it has to be there, with the right mode. What was void is
-// overwritten (secure_delete); with FAST that costs no extra writes.
+// dsn never lets SQLite make the file: it has to be there, with the right mode. A string that is void is
+// overwritten in its page (secure_delete; with FAST that costs no extra writes); the WAL keeps older pages
+// until it begins anew.
 func dsn(options Options, access access) string {
 	values := url.Values{
 		"mode":           {"rw"},

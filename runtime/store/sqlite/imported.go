@@ -58,14 +58,16 @@ func scanLegacyFile(cursor store.Scanner) (n numbered[capf.LegacyFile], err erro
 	return n, err
 }
 
+const selectHasRecord = `SELECT EXISTS (SELECT 1 FROM import_records i
+	JOIN migration_runs r ON r.id = i.run AND r.applied_at IS NOT NULL WHERE i.digest = +?1 AND i.device = +?2)`
+
 // HasRecord reports whether an applied run has read that record of the device.
 func (s *Store) HasRecord(ctx context.Context, device, digest string) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
 	var has bool
-	_, err := s.reads.First(store.Into(&has), `SELECT EXISTS (SELECT 1 FROM import_records i
-		JOIN migration_runs r ON r.id = i.run AND r.applied_at IS NOT NULL WHERE i.digest = +?1 AND i.device = +?2)`, digest, device)
+	_, err := s.reads.First(store.Into(&has), selectHasRecord, digest, device)
 	return has, err
 }
 

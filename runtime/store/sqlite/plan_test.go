@@ -50,9 +50,8 @@ func TestQueriesGoByAnIndex(t *testing.T) {
 		"page of one":      {whole, append([]any{""}, wholeArguments...), "SEARCH p USING PRIMARY KEY (device=?)"},
 		"key owner":        {selectKeyOwner, []any{"x"}, "certificates_key (key_sha256=?)"},
 		"certificates":     {pageOfAll, []any{0, 1}, "INTEGER PRIMARY KEY (rowid>?)"},
-		"late operations": {`SELECT device FROM operations WHERE ending = '' AND completes_by < ?1 ORDER BY completes_by LIMIT ?2`,
-			[]any{1, 1}, "operations_deadline (completes_by<?)"},
-		"record by digest": {`SELECT 1 FROM import_records WHERE digest = ?1 AND device = ?2`, []any{"x", "y"}, "import_records_digest (digest=? AND device=?)"},
+		"late operations":  {selectLate, []any{1, 1, "x"}, "operations_deadline (completes_by<?)"},
+		"record by digest": {selectHasRecord, []any{"x", "y"}, "import_records_digest (digest=? AND device=?)"},
 	} {
 		plan := queryPlan(t, s, test.query, test.arguments...)
 		if !strings.Contains(plan, test.want) {

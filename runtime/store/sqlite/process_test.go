@@ -216,6 +216,35 @@ func TestStatusFollowsTheService(t *testing.T) {
 	wantStatus(t, s, capf.StatusPending)
 }
 
+// TestServedOperationsDoNotHideOthers has the living service carry out a late operation: the sweeper leaves it
+// and takes the one behind it.
+func TestServedOperationsDoNotHideOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "capf.db")
+	s := openAt(t, path, nil)
+	lock, err := store.TakeServeLock(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	served, left := operation(deviceName(1)), operation(deviceName(2))
+	soon, later := time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
+	served.CompletesBy, left.CompletesBy = &soon, &later
+	ref := apply(t, s, served, left)[0].Phone.Last.Ref
+	if err := s.BeginOperation(t.Context(), deviceName(1), ref, capf.SessionInfo{Instance: lock.Instance(), Started: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{1, 0} {
+		if ended, err := s.ExpireOperations(t.Context(), time.Now().Add(3*time.Hour), 1); err != nil || ended != want {
+			t.Errorf("%d operations ended, %v; want %d", ended, err, want)
+		}
+	}
+	for device, want := range map[string]capf.Ending{deviceName(1): capf.EndingNone, deviceName(2): capf.EndingExpired} {
+		if phone, err := s.Phone(t.Context(), device); err != nil || phone.Last.Ending != want {
+			t.Errorf("%s ended as %q, %v; want %q", device, phone.Last.Ending, err, want)
+		}
+	}
+}
+
 // wantStatus lists by every status; the one phone must come under that one only.
 func wantStatus(t *testing.T, s *Store, want capf.Status) {
 	t.Helper()

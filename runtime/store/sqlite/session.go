@@ -44,6 +44,13 @@ func (s *Store) BeginOperation(ctx context.Context, device string, ref capf.Oper
 func recordPresented(tx *store.Statements, device string, ref capf.OperationRef, presented capf.Certificate, now time.Time) error {
 	presented.Device, presented.Operation = device, ref.ID
 	at := capf.Outcome{At: now}
+	// A proof can be replayed: what is older than the LSC that the phone is known to have is no news of it.
+	newer, err := tx.First(store.Into(new(int64)), `SELECT id FROM certificates
+		WHERE device = ?1 AND kind = 'lsc' AND state = 'confirmed' AND not_before > ?2 AND ?3 = 'lsc' LIMIT 1`,
+		device, presented.NotBefore.Unix(), string(presented.Kind))
+	if err != nil || newer {
+		return err
+	}
 	id, proved, err := recordSeen(tx, presented, at)
 	if err != nil || id == 0 {
 		return err
@@ -91,18 +98,26 @@ func pendingOperation(tx *store.Statements, ref capf.OperationRef) (operation ca
 	return operation, err
 }
 
-// ExpireOperations ends up to limit operations whose deadline has passed, and voids their strings. It
-// gives their number; fewer than limit means that none is left.
+// selectLate leaves out what the living service ?3 carries out: enough of that would fill every batch.
+const selectLate = `SELECT device FROM operations WHERE ending = '' AND completes_by < +?1 AND (serving = '' OR serving <> +?3)
+	ORDER BY completes_by LIMIT +?2`
+
+// ExpireOperations ends up to limit operations whose deadline has passed, and voids their strings, save
+// those that a session of the living service carries out: what the phone does to the end counts. It gives
+// their number; fewer than limit means that none is left.
 func (s *Store) ExpireOperations(ctx context.Context, now time.Time, limit int) (expired int, err error) {
 	now = store.WholeSeconds(now)
+	living, err := s.LivingInstance()
+	if err != nil {
+		return 0, err
+	}
 	err = s.writer.Do(ctx, func(tx *store.Statements) error {
-		devices, err := store.Collect(tx, scanText, `SELECT device FROM operations
-			WHERE ending = '' AND completes_by < +?1 ORDER BY completes_by LIMIT +?2`, now.Unix(), limit)
+		devices, err := store.Collect(tx, scanText, selectLate, now.Unix(), limit, living)
 		if err != nil {
 			return err
 		}
 		for _, device := range devices {
-			ended, err := expire(tx, device, now)
+			ended, err := expire(tx, device, now, living)
 			if err != nil {
 				return err
 			}
@@ -122,12 +137,12 @@ func scanText(cursor store.Scanner) (text string, err error) {
 }
 
 // expire gives 1 where it ended the operation of the device.
-func expire(tx *store.Statements, device string, now time.Time) (int, error) {
+func expire(tx *store.Statements, device string, now time.Time, living string) (int, error) {
 	row, found, err := readPhone(tx, device)
 	if err != nil || !found {
 		return 0, err
 	}
-	ended := row.Expire(now)
+	ended := row.Expire(now, living)
 	if ended == nil {
 		return 0, nil
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"time"
 
 	"capf/runtime/capf"
 )
@@ -86,10 +87,14 @@ func certificateUnconfirmed(s *suite) {
 func certificateDeleted(s *suite) {
 	i := newIssuer(s.t, "CAPF")
 	s.enrol(i, device(1))
+	s.enrol(i, device(1))
 	s.issue(i, device(1))
+	s.clock.Advance(time.Hour)
 	ref := s.pend(device(1), capf.OperationDelete).Last.Ref
 	s.must(s.EndOperation(s.ctx, device(1), ref, s.success(capf.Outcome{LSC: capf.LSCNone})))
-	s.equal("states", s.states(device(1)), []string{"revoked deleted", "revoked deleted"})
+	s.equal("states", s.states(device(1)), []string{"revoked superseded", "revoked deleted", "revoked deleted"})
+	certificates := s.certificates(device(1))
+	s.equal("times", []any{certificates[0].RevokedAt, certificates[1].RevokedAt}, []any{Start, s.clock.Now()})
 	phone := s.phone(device(1))
 	s.equal("LSC status", phone.LSCStatus(s.clock.Now()), capf.LSCNone)
 	if phone.LSC != nil {

@@ -39,7 +39,7 @@ func (s *suite) wantCode(err error, code capf.Code) {
 func (s *suite) equal(what string, got, want any) {
 	s.t.Helper()
 	difference := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}),
-		cmp.Comparer(func(a, b capf.AuthenticationString) bool { return a == b }))
+		cmp.Comparer(func(a, b capf.AuthenticationString) bool { return a.Same(b) }))
 	if difference != "" {
 		s.t.Fatalf("%s (-want +got):\n%s", what, difference)
 	}

@@ -98,7 +98,7 @@ func phoneReplace(s *suite) {
 	first := s.pend(device(1), capf.OperationInstall)
 	s.clock.Advance(time.Minute)
 	second := s.pend(device(1), capf.OperationTroubleshoot)
-	if first.Last.Ref.ID == second.Last.Ref.ID || first.AuthString == second.AuthString {
+	if first.Last.Ref.ID == second.Last.Ref.ID || first.AuthString.Same(second.AuthString) {
 		s.t.Fatal("the operation or its string went on under the new one")
 	}
 	want := *first.Last
@@ -132,7 +132,10 @@ func phoneAmend(s *suite) {
 	s.wantCode(err, capf.CodeSuperseded)
 	err = s.EndOperation(s.ctx, device(1), pending.Last.Ref, s.success(capf.Outcome{}))
 	s.wantCode(err, capf.CodeSuperseded)
+	s.wantCode(s.BeginOperation(s.ctx, device(1), pending.Last.Ref, s.info("here")), capf.CodeSuperseded)
 	s.must(s.BeginOperation(s.ctx, device(1), phone.Last.Ref, s.info("here")))
+	s.must(s.ReleaseOperation(s.ctx, pending.Last.Ref, "here", capf.ResultCommunication))
+	s.equal("serving after the old session's release", s.phone(device(1)).Last.Serving, "here")
 }
 
 func phoneLaterDeadline(s *suite) {

@@ -1,0 +1,33 @@
+package daemon
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"capf/runtime/capf"
+)
+
+// reservedFiles is how many open files the service keeps for the store, traces, the admin address and the
+// next connection.
+const reservedFiles = 128
+
+// sessionLimits gives how many connections may speak at a time, and how many more may wait for a place, so
+// that idle connections can never take the files that the service itself needs.
+func (d *Daemon) sessionLimits() (sessions, waiting int, err error) {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return 0, 0, fmt.Errorf("ask for the limit on open files: %w", err)
+	}
+	usable := int(min(files.Cur, 1<<30)) - reservedFiles
+	if usable < 4 {
+		return 0, 0, &capf.Error{Code: capf.CodeUnavailable, Message: fmt.Sprintf("at most %d files may be open", files.Cur),
+			Hint: "raise the limit (ulimit -n)"}
+	}
+	sessions = d.options.Config.Phone.MaxSessions
+	if most := usable / 4 * 3; sessions > most {
+		d.options.Log.Info("the limit on open files allows fewer sessions than configured", "configured", sessions, "sessions", most, "open-files", files.Cur)
+		sessions = most
+	}
+	return sessions, usable - sessions, nil
+}
