@@ -148,10 +148,31 @@ func TestUpdated(t *testing.T) {
 	before := store.dump(t)
 	for _, choice := range []string{"", PreferLatest, "a"} {
 		_, err := Run(context.Background(), refused, preferring(choice), store, "tester")
-		wantCode(t, err, capf.CodeConflict, device, "cannot go together")
+		wantCode(t, err, capf.CodeConflict, device, "cannot go together", "change the phone here first")
 	}
 	if store.dump(t) != before {
 		t.Error("the store has changed")
+	}
+}
+
+// TestNewPhonesAreTaken: whatever a record says of a phone that the store does not have, no rule of the domain forbids
+// it. One that did would keep a whole cluster from being taken over.
+func TestNewPhonesAreTaken(t *testing.T) {
+	build := builder{now: testNow, random: testRandom()}
+	for _, status := range []capf.Status{capf.StatusNone, capf.StatusPending, capf.StatusSuccess, capf.StatusFailed} {
+		for _, operation := range capf.Operations[1:] {
+			for _, mode := range append([]capf.AuthMode{""}, capf.AuthModes...) {
+				for _, size := range []capf.KeySize{"", capf.RSA512, capf.RSA1024, capf.RSA2048} {
+					one := &record{device: device, machine: "a", status: status, operation: operation, mode: mode, keySize: size}
+					if one.usesString() {
+						one.secret = digits("1234")
+					}
+					if err := build.try(one); err != nil {
+						t.Errorf("%s: %v", one.says(), err)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -12,30 +12,33 @@ import (
 func (p *planner) conflicts() []Conflict {
 	var out []Conflict
 	for i, g := range p.groups {
-		settled := &p.outcomes[i]
-		if settled.among == nil && settled.refused == nil {
-			continue
+		if settled := &p.outcomes[i]; settled.among != nil || settled.refused != nil {
+			out = append(out, g.conflict(settled))
 		}
-		row := Conflict{Device: g.device, Why: settled.why}
-		for _, v := range settled.among {
-			row.Versions = append(row.Versions, g.places(v)...)
-		}
-		switch {
-		case settled.refused != nil:
-			row.Why = settled.refused.Error()
-			if settled.among == nil {
-				row.Versions = []Place{settled.record.place(), g.storedPlace()}
-			}
-		case settled.record != nil:
-			chosen := settled.record.place()
-			row.Chosen = &chosen
-		case settled.verdict != "":
-			chosen := g.storedPlace()
-			row.Chosen = &chosen
-		}
-		out = append(out, row)
 	}
 	return out
+}
+
+func (g *group) conflict(settled *outcome) Conflict {
+	row := Conflict{Device: g.device, Why: settled.why}
+	for _, v := range settled.among {
+		row.Versions = append(row.Versions, g.places(v)...)
+	}
+	switch {
+	case settled.refused != nil:
+		row.Refused, row.Why = true, settled.refused.Error()
+		row.Versions = []Place{settled.record.place()}
+		if g.origin != nil {
+			row.Versions = append(row.Versions, g.storedPlace())
+		}
+	case settled.record != nil:
+		chosen := settled.record.place()
+		row.Chosen = &chosen
+	case settled.verdict != "":
+		chosen := g.storedPlace()
+		row.Chosen = &chosen
+	}
+	return row
 }
 
 // places gives a version by all that say it.
@@ -93,9 +96,12 @@ func conflictErrors(conflicts []Conflict) []error {
 		for _, v := range c.Versions {
 			places = append(places, v.String())
 		}
-		out = append(out, &capf.Error{Code: capf.CodeConflict,
-			Message: fmt.Sprintf("%s: %s (%s)", c.Device, c.Why, strings.Join(places, "; ")),
-			Hint:    fmt.Sprintf("choose with --prefer %s, %s or a source's name; nothing is stored", PreferLatest, PreferPublisher)})
+		hint := fmt.Sprintf("choose with --prefer %s, %s, %s or a source's name; nothing is stored", PreferLatest, PreferPublisher, PreferStore)
+		if c.Refused {
+			hint = "change the phone here first; nothing is stored"
+		}
+		out = append(out, &capf.Error{Code: capf.CodeConflict, Hint: hint,
+			Message: fmt.Sprintf("%s: %s (%s)", c.Device, c.Why, strings.Join(places, "; "))})
 	}
 	return out
 }

@@ -90,7 +90,7 @@ func TestMerge(t *testing.T) {
 			store := newMemoryStore()
 			plan := mustPlan(t, specs, preferring(test.prefer), store)
 			if test.want == "" {
-				if plan.Open() != 1 || plan.Counts.New != 0 && test.machines["c"] == nil {
+				if plan.Open() != 1 || plan.Counts.History != 0 || plan.Counts.New != 0 && test.machines["c"] == nil {
 					t.Errorf("plan has %d open conflicts and %d new phones, want 1 and 0", plan.Open(), plan.Counts.New)
 				}
 				_, err := Run(context.Background(), specs, preferring(test.prefer), store, "tester")

@@ -69,6 +69,8 @@ type Conflict struct {
 	Versions []Place `json:"versions"`
 	// Chosen is the version that the choice names; nil: the run is refused.
 	Chosen *Place `json:"chosen,omitempty"`
+	// Refused tells that there is nothing to choose: what the phone is set to here and the record cannot go together.
+	Refused bool `json:"refused,omitempty"`
 }
 
 // PendingCount is how many operations of one mode would go on.

@@ -56,13 +56,11 @@ func listed[T any](rows []T) []T {
 func (p *planner) counts() capf.MigrationCounts {
 	counts := capf.MigrationCounts{KeptAside: p.keptCount()}
 	for i, g := range p.groups {
-		counts.Records += len(g.records)
-		for _, r := range g.records {
-			if r.verdict == capf.VerdictHistory {
-				counts.History++
-			}
-		}
 		out := &p.outcomes[i]
+		counts.Records += len(g.records)
+		if !out.open() {
+			counts.History += g.older()
+		}
 		if out.among != nil || out.refused != nil {
 			counts.Conflicts++
 		}
@@ -81,6 +79,17 @@ func (p *planner) counts() capf.MigrationCounts {
 	}
 	p.countCertificates(&counts)
 	return counts
+}
+
+// older counts the records that are kept as history.
+func (g *group) older() int {
+	count := 0
+	for _, r := range g.records {
+		if r.verdict == capf.VerdictHistory {
+			count++
+		}
+	}
+	return count
 }
 
 // countCertificates counts each once, on however many machines it lies.
@@ -112,18 +121,13 @@ func (p *planner) phoneRows() []PlannedPhone {
 		if settled.open() {
 			continue
 		}
-		row := PlannedPhone{Device: g.device, Verdict: settled.verdict}
+		row := PlannedPhone{Device: g.device, Verdict: settled.verdict, Older: g.older()}
 		if settled.record != nil {
 			place := settled.record.place()
 			row.From = &place
 		}
 		if settled.newerHere {
 			row.Why = "the store's version is newer, or was chosen"
-		}
-		for _, r := range g.records {
-			if r.verdict == capf.VerdictHistory {
-				row.Older++
-			}
 		}
 		out = append(out, row)
 	}

@@ -6,7 +6,7 @@ import "time"
 type MigrationRun struct {
 	ID        int64
 	Key       string // digest of sources, dialect and decisions: the same key changes nothing twice
-	Dialect   string // name of a dialect that was given; empty: found
+	Dialect   string // path of the dialect file that was given; empty: built-in ones
 	Prefer    string // the choice for conflicts; empty for none
 	StartedAt time.Time
 	AppliedAt time.Time // zero while its rows are staged
