@@ -39,9 +39,7 @@ func TestBulkEnrolment(t *testing.T) {
 		count = 100
 	}
 	i := newInstallation(t)
-	for _, one := range generations {
-		one.setPending(t, i, count)
-	}
+	setPending(t, i, count, generations...)
 	address := i.serve().address
 	for _, one := range generations {
 		summary := one.enrol(t, address, newKeyring(t, one.keySize, count), count)
@@ -61,13 +59,15 @@ func (g *generation) devices(t testing.TB, count int) []string {
 	return devices
 }
 
-// setPending adds the phones with a bulk file.
-func (g *generation) setPending(t testing.TB, i *installation, count int) {
+// setPending adds so many phones of each generation with one bulk file.
+func setPending(t testing.TB, i *installation, count int, all ...generation) {
 	t.Helper()
 	var rows strings.Builder
 	rows.WriteString("device,operation,auth-mode,key-size\n")
-	for _, device := range g.devices(t, count) {
-		fmt.Fprintf(&rows, "%s,install,null-string,%d\n", device, g.keySize)
+	for _, one := range all {
+		for _, device := range one.devices(t, count) {
+			fmt.Fprintf(&rows, "%s,install,null-string,%d\n", device, one.keySize)
+		}
 	}
 	i.capf("bulk", "apply", i.write("phones.csv", rows.String()))
 }

@@ -19,7 +19,7 @@ import (
 var buildArguments []string
 
 // brief says that tests are to leave out what only repeats: with -short, and under the race detector, with
-// which each process takes ten times as long to start.
+// which everything takes several times as long.
 func brief() bool { return testing.Short() || len(buildArguments) > 0 }
 
 // buildProgram builds capf once for all tests, with the GOFLAGS of the environment, so that the TLS overlay

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
@@ -62,42 +63,60 @@ func (r *recordReader) Write(piece []byte) (int, error) {
 	return len(piece), nil
 }
 
-// sessionOrder is who speaks in which order (capf-protocol.md, "Sessions").
-var sessionOrder = map[string]string{
-	"install":      "SPSPPSPS",
-	"troubleshoot": "SPSPS",
-	"delete":       "SPSPS",
-}
-
 func TestEachMessageIsOneRecord(t *testing.T) {
-	const device = "SEP0000000000AA"
-	i := newInstallation(t)
-	i.capf("phone", "add", device, "--auth", "null-string", "--key-size", "1024")
-	line := newRelay(t)
-	line.leadTo(i.serve().address)
-	keys := newKeyring(t, 1024, 100)
-	flash := phone.NewMemoryFlash()
+	r := &recorded{installation: newInstallation(t), line: newRelay(t), keys: newKeyring(t, 1024, 100), flash: phone.NewMemoryFlash()}
+	r.capf("phone", "add", recordedDevice, "--auth", "null-string", "--key-size", "1024")
+	r.line.leadTo(r.serve().address)
+	blocks := []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA}
 	for _, version := range []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12} {
-		for _, suite := range []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA,
-			tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256} {
-			if suite == tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 && version < tls.VersionTLS12 {
-				continue
-			}
+		suites := blocks
+		if version == tls.VersionTLS12 {
+			suites = append(suites, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256)
+		}
+		for _, suite := range suites {
 			for _, operation := range []string{"install", "troubleshoot", "delete"} {
 				t.Run(fmt.Sprintf("%s/%s/%s", tls.VersionName(version), tls.CipherSuiteName(suite), operation), func(t *testing.T) {
-					i.in(t).capf("phone", "set", device, "--operation", operation)
-					order := line.record(func() {
-						enrol(t, phone.Config{Device: device, Server: line.address(), Mode: capf.AuthByNullString, Keys: keys.source(),
-							Flash: flash, VerifyServer: phone.AnyServer, Timeout: patience,
-							TLS: phone.TLS{Min: version, Max: version, CipherSuites: []uint16{suite}}})
-					})
-					if order != sessionOrder[operation] {
-						t.Errorf("the records of a session came as %s, its messages as %s: without the TLS overlay? (`make test` has it)",
-							order, sessionOrder[operation])
-					}
+					r.check(t, operation, phone.TLS{Min: version, Max: version, CipherSuites: []uint16{suite}})
 				})
 			}
 		}
+	}
+}
+
+const recordedDevice = "SEP0000000000AA"
+
+// recorded is a phone whose line is watched.
+type recorded struct {
+	*installation
+	line  *relay
+	keys  *keyring
+	flash phone.Flash
+}
+
+// check compares the records of a session with its messages, as the phone knows them.
+func (r *recorded) check(t *testing.T, operation string, offer phone.TLS) {
+	r.in(t).capf("phone", "set", recordedDevice, "--operation", operation)
+	var messages strings.Builder
+	records := r.line.record(func() {
+		enrol(t, phone.Config{Device: recordedDevice, Server: r.line.address(), Mode: capf.AuthByNullString, Keys: r.keys.source(),
+			Flash: r.flash, VerifyServer: phone.AnyServer, Timeout: patience, TLS: offer, OnMessage: writeOrder(&messages)})
+	})
+	if records != messages.String() {
+		t.Errorf("the records of a session came as %s, its messages as %s: without the TLS overlay? (`make test` has it)",
+			records, messages.String())
+	}
+}
+
+// writeOrder writes the messages of a session as traffic writes its records.
+func writeOrder(order *strings.Builder) phone.Hook {
+	return func(_ context.Context, at phone.Point) error {
+		switch {
+		case at.After && at.Sent:
+			order.WriteByte('P')
+		case at.After:
+			order.WriteByte('S')
+		}
+		return nil
 	}
 }
 
