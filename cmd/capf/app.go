@@ -82,17 +82,19 @@ func (a *app) settings() (config.Config, error) {
 	return settings, settings.Validate()
 }
 
-// logger writes to standard error.
-func (a *app) logger(settings config.Log) (*slog.Logger, error) {
-	level, err := settings.SlogLevel()
+// logger writes to standard error, from a level that can be changed later.
+func (a *app) logger(settings config.Log) (*slog.Logger, *slog.LevelVar, error) {
+	configured, err := settings.SlogLevel()
 	if err != nil {
-		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "log level", Err: err}
+		return nil, nil, &capf.Error{Code: capf.CodeInvalid, Message: "log level", Err: err}
 	}
+	level := new(slog.LevelVar)
+	level.Set(configured)
 	options := &slog.HandlerOptions{Level: level}
 	if settings.Format == "json" {
-		return slog.New(slog.NewJSONHandler(a.stderr, options)), nil
+		return slog.New(slog.NewJSONHandler(a.stderr, options)), level, nil
 	}
-	return slog.New(slog.NewTextHandler(a.stderr, options)), nil
+	return slog.New(slog.NewTextHandler(a.stderr, options)), level, nil
 }
 
 // actor is the person at the keyboard, for the history.

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"capf/runtime/capf"
+	"capf/runtime/reset"
 	"capf/runtime/store/sqlite"
 )
 
@@ -14,8 +15,9 @@ type bulkCommands struct {
 }
 
 type bulkApplyCommand struct {
-	File   string `arg:"" help:"CSV with a header line; - for standard input. Columns: device, operation, auth-mode, auth-string, key-size, completes-by, security-mode, description."`
-	DryRun bool   `help:"Check every row and change nothing."`
+	File   string `arg:"" help:"CSV with a header line; - for standard input. Columns: device, operation, auth-mode, auth-string, key-size, completes-by, security-mode, lsc-hash, description."`
+	DryRun bool   `xor:"reset" help:"Check every row and change nothing."`
+	Reset  bool   `xor:"reset" help:"Then reset the phones whose operation was set or changed, by [reset] of the configuration."`
 }
 
 // Run applies the file.
@@ -23,6 +25,12 @@ func (c *bulkApplyCommand) Run(app *app) error {
 	changes, err := c.read(app)
 	if err != nil {
 		return err
+	}
+	var resetter *reset.Resetter
+	if c.Reset {
+		if resetter, err = app.resetter(); err != nil {
+			return err
+		}
 	}
 	return app.withStore(func(store *sqlite.Store) error {
 		apply := store.ApplyChanges
@@ -33,7 +41,10 @@ func (c *bulkApplyCommand) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		return c.tell(app, changed)
+		if err := c.tell(app, changed); err != nil || resetter == nil {
+			return err
+		}
+		return resetChanged(app, store, resetter, changed)
 	})
 }
 

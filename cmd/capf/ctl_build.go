@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"capf/ctl"
+	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
 )
@@ -49,7 +50,7 @@ func (c *ctlBuildCommand) Run(app *app) error {
 }
 
 // contents gathers what the list is made of: tokens, nodes, and the CAPF certificate under the publisher's
-// name.
+// name, with the next one where there is one.
 func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store) (ctl.Contents, error) {
 	authority, err := app.authority()
 	if err != nil {
@@ -73,6 +74,10 @@ func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store) (ctl.Contents,
 	if err != nil {
 		return ctl.Contents{}, err
 	}
+	next, err := ca.Next(app.data, ca.System())
+	if err != nil && !capf.HasCode(err, capf.CodeNotFound) {
+		return ctl.Contents{}, err
+	}
 	for _, node := range nodes {
 		role, err := ctl.ParseRole(string(node.Role))
 		if err != nil {
@@ -83,6 +88,10 @@ func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store) (ctl.Contents,
 		if node.Publisher {
 			server.Certificate = authority.Certificate
 			contents.CAPF = append(contents.CAPF, server)
+			if next != nil {
+				server.Certificate = next.Certificate
+				contents.CAPF = append(contents.CAPF, server)
+			}
 		}
 	}
 	if len(contents.CAPF) == 0 {

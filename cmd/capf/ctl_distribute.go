@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"capf/ctl/distribute"
+	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
 )
@@ -122,7 +123,8 @@ func receivers(nodes []capf.Node) []distribute.Node {
 	return result
 }
 
-// payloadOf gives what every node should hold: the CAPF certificate in force and the newest list.
+// payloadOf gives what every node should hold: the newest list, the CAPF certificate in force, and the next or
+// past one that is in the list too.
 func payloadOf(app *app, store *sqlite.Store) (*distribute.Payload, capf.CTLVersion, error) {
 	authority, err := app.authority()
 	if err != nil {
@@ -132,7 +134,11 @@ func payloadOf(app *app, store *sqlite.Store) (*distribute.Payload, capf.CTLVers
 	if err != nil {
 		return nil, capf.CTLVersion{}, err
 	}
-	payload, err := distribute.NewPayload(authority.Certificate, latest.File)
+	own, err := ca.Certificates(app.data)
+	if err != nil {
+		return nil, capf.CTLVersion{}, err
+	}
+	payload, err := distribute.NewPayload(authority.Certificate, latest.File, own...)
 	if err != nil {
 		return nil, capf.CTLVersion{}, &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("list version %d", latest.Version), Err: err,
 			Hint: "make a new one with `capf ctl build`"}

@@ -48,8 +48,12 @@ type commands struct {
 	Phone       phoneCommands       `cmd:"" help:"Phones and their certificate operations."`
 	Bulk        bulkCommands        `cmd:"" help:"Change many phones by a file."`
 	Report      reportCommand       `cmd:"" help:"The CAPF report."`
+	Anchor      anchorCommands      `cmd:"" help:"Trust anchors for the LSCs and MICs of phones."`
+	CA          caCommands          `cmd:"" name:"ca" help:"The CAPF certificate: renewal, revocation, CRL."`
 	Certificate certificateCommands `cmd:"" help:"Certificates that were issued or seen."`
 	Parameter   parameterCommands   `cmd:"" help:"Service and enterprise parameters."`
+	Session     sessionCommands     `cmd:"" help:"The sessions of the running service."`
+	Trace       traceCommands       `cmd:"" help:"Traces of sessions, and the level of the service's log."`
 	Simulate    simulateCommand     `cmd:"" help:"Phones that speak the protocol, for trials and load."`
 }
 

@@ -13,18 +13,20 @@ type phoneCommands struct {
 	List   phoneListCommand   `cmd:"" help:"All phones, or those named."`
 	Show   phoneShowCommand   `cmd:"" help:"Everything that is known of a phone, its authentication string included."`
 	Remove phoneRemoveCommand `cmd:"" help:"Remove phones; their certificates and history stay."`
+	Reset  phoneResetCommand  `cmd:"" help:"Reset phones, by [reset] of the configuration."`
 }
 
 // phoneSettings are the settings B1 to B5 of the guide.
 type phoneSettings struct {
-	Device       string             `arg:"" help:"SEP and 12 hex digits, a MAC address, or another device name."`
-	Operation    *capf.Operation    `help:"none, install, delete or troubleshoot." placeholder:"O"`
-	Auth         *capf.AuthMode     `help:"authentication-string, null-string, existing-certificate-lsc or existing-certificate-mic." placeholder:"M"`
-	AuthString   string             `help:"4 to 10 digits, or generate." placeholder:"DIGITS"`
-	KeySize      *capf.KeySize      `help:"512, 1024, 2048, 3072, 4096, p256, p384 or p521." placeholder:"K"`
-	CompletesBy  string             `help:"When the operation must be complete (RFC 3339)." placeholder:"T"`
-	SecurityMode *capf.SecurityMode `help:"non-secure, authenticated or encrypted." placeholder:"S"`
-	Description  *string            `help:"For people." placeholder:"TEXT"`
+	Device       string              `arg:"" help:"SEP and 12 hex digits, a MAC address, or another device name."`
+	Operation    *capf.Operation     `help:"none, install, delete or troubleshoot." placeholder:"O"`
+	Auth         *capf.AuthMode      `help:"authentication-string, null-string, existing-certificate-lsc or existing-certificate-mic." placeholder:"M"`
+	AuthString   string              `help:"4 to 10 digits, or generate." placeholder:"DIGITS"`
+	KeySize      *capf.KeySize       `help:"512, 1024, 2048, 3072, 4096, p256, p384 or p521." placeholder:"K"`
+	CompletesBy  string              `help:"When the operation must be complete (RFC 3339)." placeholder:"T"`
+	SecurityMode *capf.SecurityMode  `help:"non-secure, authenticated or encrypted." placeholder:"S"`
+	LSCHash      *capf.SignatureHash `name:"lsc-hash" help:"Hash of the signature of its LSC: sha256, or sha1 for phones that know nothing else." placeholder:"H"`
+	Description  *string             `help:"For people." placeholder:"TEXT"`
 }
 
 // change makes of the flags what the domain asks for.
@@ -34,7 +36,7 @@ func (s *phoneSettings) change() (capf.PhoneChange, error) {
 		return capf.PhoneChange{}, err
 	}
 	change := capf.PhoneChange{Device: device, Operation: s.Operation, AuthMode: s.Auth, KeySize: s.KeySize,
-		SecurityMode: s.SecurityMode, Description: s.Description}
+		SecurityMode: s.SecurityMode, LSCHash: s.LSCHash, Description: s.Description}
 	if s.AuthString != "" {
 		if err := change.SetAuthString(s.AuthString); err != nil {
 			return capf.PhoneChange{}, err
@@ -86,10 +88,10 @@ func (c *phoneListCommand) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		list := app.list("device", "operation", "status", "auth-mode", "key-size", "completes-by", "security-mode", "lsc-status", "last-session", "description")
+		list := app.list("device", "operation", "status", "auth-mode", "key-size", "completes-by", "security-mode", "lsc-status", "last-session", "lsc-hash", "description")
 		show := func(phone capf.Phone) error {
 			return list.add(phone.Device, phone.PendingOperation(at.Now), phone.Last.Status(at.Now, at.Living), phone.AuthMode, phone.KeySize,
-				capf.FormatTime(phone.Deadline(at.Now)), phone.SecurityMode, phone.LSCStatus(at.Now), capf.FormatTime(phone.LastSession), phone.Description)
+				capf.FormatTime(phone.Deadline(at.Now)), phone.SecurityMode, phone.LSCStatus(at.Now), capf.FormatTime(phone.LastSession), phone.LSCHash, phone.Description)
 		}
 		if err := eachPhone(app, store, c.Devices, show); err != nil {
 			return err
@@ -142,7 +144,8 @@ type phoneShowCommand struct {
 	Devices []string `arg:"" name:"device" help:"Devices."`
 }
 
-// Run shows each phone; with --json one object for one device, an array for several.
+// Run tells the story of one phone, as one object with --json; of several it shows what the report knows, a
+// row each.
 func (c *phoneShowCommand) Run(app *app) error {
 	devices, err := parseDevices(c.Devices)
 	if err != nil {
@@ -150,7 +153,7 @@ func (c *phoneShowCommand) Run(app *app) error {
 	}
 	return app.withStore(func(store *sqlite.Store) error {
 		if len(devices) == 1 {
-			return printPhone(app, store, devices[0])
+			return printStory(app, store, devices[0])
 		}
 		at, err := store.Moment()
 		if err != nil {

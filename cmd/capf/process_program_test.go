@@ -111,8 +111,14 @@ func (i *installation) read(into any, arguments ...string) {
 // phone reads a phone as `phone show` names its fields.
 func (i *installation) phone(device string) map[string]string {
 	i.t.Helper()
-	var fields map[string]string
-	i.read(&fields, "phone", "show", device)
+	var all map[string]any
+	i.read(&all, "phone", "show", device)
+	fields := make(map[string]string)
+	for name, value := range all {
+		if text, is := value.(string); is { // the rest is the history of the phone
+			fields[name] = text
+		}
+	}
 	return fields
 }
 

@@ -58,12 +58,12 @@ func (i *installation) serve(arguments ...string) *service {
 func (s *service) follow(stderr io.Reader, ready chan<- string) {
 	defer close(s.ended)
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		if words := strings.Fields(lines.Text()); len(words) > 1 && words[0] == "ready" {
-			ready <- strings.TrimPrefix(words[1], "phone=")
-		}
 		s.guard.Lock()
 		s.log.WriteString(lines.Text() + "\n")
 		s.guard.Unlock()
+		if words := strings.Fields(lines.Text()); len(words) > 1 && words[0] == "ready" {
+			ready <- strings.TrimPrefix(words[1], "phone=")
+		}
 	}
 	_ = s.command.Wait() // how it ended is in ProcessState
 }

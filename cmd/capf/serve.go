@@ -18,7 +18,7 @@ func (c *serveCommand) Run(app *app) (err error) {
 	if err != nil {
 		return err
 	}
-	log, err := app.logger(settings.Log)
+	log, level, err := app.logger(settings.Log)
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (c *serveCommand) Run(app *app) (err error) {
 		return err
 	}
 	service, err := daemon.Open(app.ctx, daemon.Options{Data: app.data, Config: settings, Listen: c.Listen,
-		AdminListen: c.AdminListen, Log: log, Environment: ca.System()})
+		AdminListen: c.AdminListen, Log: log, LogLevel: level, Environment: ca.System()})
 	if err != nil {
 		return err
 	}

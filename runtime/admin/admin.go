@@ -1,5 +1,5 @@
-// Package admin answers the address for people and monitors, in this version with the state of the service
-// for a monitor: GET /healthz.
+// Package admin answers the address for people and monitors (the state of the service, its metrics, the
+// CRL), and the socket at which commands of the same machine ask the running service.
 package admin
 
 import (
@@ -14,7 +14,8 @@ type Health interface {
 	Check(ctx context.Context) error
 }
 
-const checkWithin = 5 * time.Second
+// checkWithin is longer than the store waits for a lock, so that the log tells what is wrong.
+const checkWithin = 8 * time.Second
 
 // Handler answers on the admin address.
 func Handler(health Health, log *slog.Logger) http.Handler {

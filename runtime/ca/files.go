@@ -20,6 +20,7 @@ const (
 	// identityFile holds the certificate and its key together, so that one rename makes both.
 	identityFile    = "capf.pem"
 	certificateFile = "CAPF.cer"
+	dotZero         = ".0" // behind the common name
 )
 
 // Activate makes CAPF's identity in a data directory, if there is none (A1), and sees that CAPF.cer (DER)
@@ -33,7 +34,8 @@ func Activate(directory string, options Options, environment Environment) (autho
 	if err != nil {
 		return nil, false, err
 	}
-	return authority, created, authority.writeCertificate(directory)
+	_, err = authority.writeCertificate(directory)
+	return authority, created, err
 }
 
 func create(directory string, options Options, environment Environment) (*Authority, error) {
@@ -44,17 +46,25 @@ func create(directory string, options Options, environment Environment) (*Author
 	if err != nil {
 		return nil, err
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(authority.signer)
+	content, err := authority.encode()
 	if err != nil {
-		return nil, fmt.Errorf("encode the CAPF key: %w", err)
+		return nil, err
 	}
-	content := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate.Raw})
-	content = append(content, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
 	folder := filepath.Join(directory, keyFolder)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for keys: %w", err)
 	}
 	return authority, writeOnce(filepath.Join(folder, identityFile), content)
+}
+
+// encode gives the certificate and its key as they stand in a file.
+func (a *Authority) encode() ([]byte, error) {
+	key, err := x509.MarshalPKCS8PrivateKey(a.signer)
+	if err != nil {
+		return nil, fmt.Errorf("encode the CAPF key: %w", err)
+	}
+	content := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw})
+	return append(content, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...), nil
 }
 
 // writeOnce makes a file that is whole and on disk or not there, and fails where one of that name exists:
@@ -89,14 +99,25 @@ func syncFolder(path string) error {
 	return folder.Sync()
 }
 
+// KeyFolder is the folder of the CAPF keys of a data directory.
+func KeyFolder(directory string) string { return filepath.Join(directory, keyFolder) }
+
+// IdentityPath is the file of the identity in force. It is only ever replaced as a whole.
+func IdentityPath(directory string) string { return filepath.Join(directory, keyFolder, identityFile) }
+
 // Load reads the identity of a data directory. Where there is none the error has CodeNotActivated.
 func Load(directory string, environment Environment) (*Authority, error) {
-	path := filepath.Join(directory, keyFolder, identityFile)
-	content, err := os.ReadFile(path)
+	authority, err := loadFile(IdentityPath(directory), environment)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &capf.Error{Code: capf.CodeNotActivated, Message: "CAPF has no key and certificate in " + directory,
 			Hint: "make them with `capf init`"}
 	}
+	return authority, err
+}
+
+// loadFile reads an identity, in force or not.
+func loadFile(path string, environment Environment) (*Authority, error) {
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, &capf.Error{Code: capf.CodeUnavailable, Message: "read the CAPF identity", Err: err, Hint: "check the file's owner and mode"}
 	}
@@ -146,24 +167,25 @@ func samePublicKey(a, b crypto.PublicKey) bool {
 
 // writeCertificate writes the copies of the certificate for people and for the distribution, where they
 // are missing or differ.
-func (a *Authority) writeCertificate(directory string) error {
+func (a *Authority) writeCertificate(directory string) (changed bool, err error) {
 	for name, content := range a.CertificateFiles() {
 		path := filepath.Join(directory, name)
 		if present, err := os.ReadFile(path); err == nil && string(present) == string(content) {
 			continue
 		}
 		if err := writeWhole(path, content, 0o644); err != nil {
-			return err
+			return changed, err
 		}
+		changed = true
 	}
-	return nil
+	return changed, nil
 }
 
 // CertificateFiles gives the CAPF certificate as the files that servers hold it in, by name.
 func (a *Authority) CertificateFiles() map[string][]byte {
 	return map[string][]byte{
-		certificateFile: a.Certificate.Raw,
-		a.Name() + ".0": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw}),
+		certificateFile:    a.Certificate.Raw,
+		a.Name() + dotZero: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw}),
 	}
 }
 

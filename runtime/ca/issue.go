@@ -32,12 +32,9 @@ func (a *Authority) Issue(ctx context.Context, request capf.LSCRequest) ([]byte,
 }
 
 func (a *Authority) leafTemplate(request capf.LSCRequest) (*x509.Certificate, error) {
-	now := a.clock().UTC().Truncate(time.Second)
-	if now.After(a.Certificate.NotAfter) || now.Before(a.Certificate.NotBefore) {
-		return nil, &capf.Error{Code: capf.CodeUnavailable,
-			Message: fmt.Sprintf("the CAPF certificate %s is valid from %s to %s, and the clock here says %s", a.Name(),
-				capf.FormatTime(a.Certificate.NotBefore), capf.FormatTime(a.Certificate.NotAfter), capf.FormatTime(now)),
-			Hint: "check the clock of this machine"}
+	now, err := a.now()
+	if err != nil {
+		return nil, err
 	}
 	serial, err := newSerial(a.random)
 	if err != nil {
@@ -48,6 +45,10 @@ func (a *Authority) leafTemplate(request capf.LSCRequest) (*x509.Certificate, er
 		return nil, err
 	}
 	usage, err := leafUsage(request)
+	if err != nil {
+		return nil, err
+	}
+	algorithm, err := signatureAlgorithm(request.Hash)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +65,33 @@ func (a *Authority) leafTemplate(request capf.LSCRequest) (*x509.Certificate, er
 		SubjectKeyId:          keyID,
 		// The device name alone stands as the URI, as in the recording install-rsa1024-authentication-string.
 		URIs:               []*url.URL{{Path: request.Device}},
-		SignatureAlgorithm: x509.SHA256WithRSA,
+		SignatureAlgorithm: algorithm,
 	}, nil
+}
+
+// signatureAlgorithm gives how an LSC is signed; the CAPF key is RSA. SHA-1 can be forged by who finds two
+// certificates with one hash, so the serial number, which an applicant cannot foresee, stands before all that he
+// chooses.
+func signatureAlgorithm(hash capf.SignatureHash) (x509.SignatureAlgorithm, error) {
+	switch hash {
+	case "", capf.HashSHA256:
+		return x509.SHA256WithRSA, nil
+	case capf.HashSHA1:
+		return x509.SHA1WithRSA, nil
+	}
+	return 0, &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("hash %q of the LSC's signature", hash), Hint: "use sha256 or sha1"}
+}
+
+// now gives the time, in whole seconds; CodeUnavailable where the CAPF certificate is not valid then.
+func (a *Authority) now() (time.Time, error) {
+	now := a.clock().UTC().Truncate(time.Second)
+	if now.After(a.Certificate.NotAfter) || now.Before(a.Certificate.NotBefore) {
+		return time.Time{}, &capf.Error{Code: capf.CodeUnavailable,
+			Message: fmt.Sprintf("the CAPF certificate %s is valid from %s to %s, and the clock here says %s", a.Name(),
+				capf.FormatTime(a.Certificate.NotBefore), capf.FormatTime(a.Certificate.NotAfter), capf.FormatTime(now)),
+			Hint: "check the clock of this machine"}
+	}
+	return now, nil
 }
 
 func leafUsage(request capf.LSCRequest) (x509.KeyUsage, error) {

@@ -22,6 +22,7 @@ var bulkColumns = map[string]func(*PhoneChange, string) error{
 	"key-size":      func(c *PhoneChange, text string) error { return fill(&c.KeySize, text) },
 	"completes-by":  func(c *PhoneChange, text string) error { return c.SetCompletesBy(text) },
 	"security-mode": func(c *PhoneChange, text string) error { return fill(&c.SecurityMode, text) },
+	"lsc-hash":      func(c *PhoneChange, text string) error { return fill(&c.LSCHash, text) },
 	"description":   func(c *PhoneChange, text string) error { c.Description = &text; return nil },
 }
 
@@ -52,7 +53,7 @@ func fill[T any, P interface {
 }
 
 // ReadBulk reads a bulk file: CSV in UTF-8 with a header line, whose columns are `device` and any of
-// `operation`, `auth-mode`, `auth-string`, `key-size`, `completes-by`, `security-mode`, `description`. An
+// `operation`, `auth-mode`, `auth-string`, `key-size`, `completes-by`, `security-mode`, `lsc-hash`, `description`. An
 // empty field leaves the value alone. The other columns of the report may be there and are not read, so
 // that a report can be edited and applied. The error joins one a row, each with its line.
 func ReadBulk(r io.Reader) ([]PhoneChange, error) {
@@ -114,7 +115,7 @@ func readHeader(header []string) ([]string, error) {
 	for i, name := range columns {
 		columns[i] = strings.TrimSpace(name)
 		if bulkColumns[columns[i]] == nil && !slices.Contains(ReportColumns, columns[i]) {
-			return nil, bulkError(1, fmt.Sprintf("column %q does not exist; separate columns with commas, and use device, operation, auth-mode, auth-string, key-size, completes-by, security-mode, description", clip(name)), nil)
+			return nil, bulkError(1, fmt.Sprintf("column %q does not exist; separate columns with commas, and use device, operation, auth-mode, auth-string, key-size, completes-by, security-mode, lsc-hash, description", clip(name)), nil)
 		}
 		if slices.Contains(columns[:i], columns[i]) {
 			return nil, bulkError(1, fmt.Sprintf("column %q stands there twice", clip(name)), nil)

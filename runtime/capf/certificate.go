@@ -92,4 +92,5 @@ type LSCRequest struct {
 	Device     string
 	PublicKey  crypto.PublicKey // *rsa.PublicKey or *ecdsa.PublicKey
 	Parameters Parameters       // as they were when the session began
+	Hash       SignatureHash    // of the LSC's signature; empty: HashSHA256
 }

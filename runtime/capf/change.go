@@ -17,7 +17,11 @@ type PhoneChange struct {
 	KeySize        *KeySize
 	CompletesBy    *time.Time
 	SecurityMode   *SecurityMode
+	LSCHash        *SignatureHash
 	Description    *string
+
+	// OnlyIf leaves a phone alone of which it says no; nil is always yes. It may be asked several times.
+	OnlyIf func(phone *Phone) bool
 }
 
 // ChangeContext is what a change needs beside the phone.
@@ -54,7 +58,7 @@ const maxDescription = 128
 
 // NewPhone gives a phone with the values that a new one has.
 func NewPhone(device string, parameters Parameters) Phone {
-	return Phone{Device: device, AuthMode: AuthByString, KeySize: parameters.KeySize(), SecurityMode: NonSecure,
+	return Phone{Device: device, AuthMode: AuthByString, KeySize: parameters.KeySize(), SecurityMode: NonSecure, LSCHash: HashSHA256,
 		LSCKnown: LSCUnknown, MIC: MICUnknown}
 }
 
@@ -67,6 +71,9 @@ func (c PhoneChange) Apply(phone Phone, context ChangeContext) (Changed, error) 
 	changed.Ended = p.Expire(context.Now, context.Living)
 	pending := p.Last != nil && p.Last.Ending == EndingNone
 	before := *p
+	if c.OnlyIf != nil && !c.OnlyIf(p) {
+		return Changed{Phone: phone, Effect: EffectNone}, nil
+	}
 
 	if err := c.applySettings(p); err != nil {
 		return Changed{}, c.refuse(err)
@@ -148,6 +155,9 @@ func (c PhoneChange) applySettings(p *Phone) error {
 	if c.SecurityMode != nil {
 		p.SecurityMode = *c.SecurityMode
 	}
+	if c.LSCHash != nil {
+		p.LSCHash = *c.LSCHash
+	}
 	return nil
 }
 
@@ -165,7 +175,7 @@ func (c PhoneChange) effect(before, after Phone, pending bool) Effect {
 		return EffectReplaced
 	case c.Operation != nil:
 		return EffectNew
-	case pending && (before.AuthMode != after.AuthMode || before.KeySize != after.KeySize ||
+	case pending && (before.AuthMode != after.AuthMode || before.KeySize != after.KeySize || before.LSCHash != after.LSCHash ||
 		c.AuthString != nil || c.GenerateString || c.CompletesBy != nil):
 		return EffectAmended
 	}
@@ -219,7 +229,7 @@ func (c PhoneChange) applyOperation(p *Phone, before Phone, effect Effect, conte
 
 func (c PhoneChange) amend(record OperationRecord, before, after Phone) *OperationRecord {
 	record.CompletesBy = c.deadline(record.CompletesBy)
-	if before.AuthMode != after.AuthMode || before.KeySize != after.KeySize || !before.AuthString.Same(after.AuthString) {
+	if before.AuthMode != after.AuthMode || before.KeySize != after.KeySize || before.LSCHash != after.LSCHash || !before.AuthString.Same(after.AuthString) {
 		record.AuthMode, record.KeySize = after.AuthMode, after.KeySize
 		record.Ref.Revision++
 		record.Serving = ""

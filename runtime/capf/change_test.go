@@ -108,6 +108,7 @@ func TestAmendingVoidsSessions(t *testing.T) {
 		"deadline":    {capf.PhoneChange{CompletesBy: to(noon.Add(time.Hour))}, 1},
 		"description": {capf.PhoneChange{Description: to("hall")}, 1},
 		"same size":   {capf.PhoneChange{KeySize: to(capf.RSA1024)}, 1},
+		"hash":        {capf.PhoneChange{LSCHash: to(capf.HashSHA1)}, 2},
 	} {
 		changed := apply(t, phone, test.change, noon)
 		if got := changed.Phone.Last.Ref; got.ID != 1 || got.Revision != test.revision {

@@ -31,6 +31,9 @@ const (
 	ParamCAAddress             = "certificate-authority-address"
 	ParamPhonePort             = "capf-phone-port"
 	ParamOperationExpiresIn    = "capf-operation-expires-in"
+	ParamWindow                = "maintenance-window"
+	ParamECBackup              = "ec-backup-key-size"
+	ParamRenewal               = "automatic-renewal"
 )
 
 const (
@@ -38,6 +41,7 @@ const (
 	effectNextServe     = "the next start of the service"
 	effectNextOperation = "operations that are set after the change"
 	effectNextPhone     = "phones that are added after the change"
+	effectNextOpening   = "the next opening of the maintenance window, or the next night"
 )
 
 // IssuerCAPF is the value of ParamIssuer with which CAPF signs itself.
@@ -65,6 +69,12 @@ var ParameterList = []Parameter{
 		"TCP port on which phones call CAPF. After a change phones must be reset.", between(2000, 9999)},
 	{ParamOperationExpiresIn, "10", "days", effectNextOperation,
 		"How long an operation stays pending where no date and time is given.", between(1, 36500)},
+	{ParamECBackup, ECBackupNone, "bits", effectNextSession,
+		"Key order: size of the RSA key that a phone is asked for when it cannot make the EC key of its settings (EC preferred with RSA backup); none: EC only.", backupSize},
+	{ParamWindow, WindowNone, "", effectNextSession,
+		"When phones that come by themselves (null string, existing certificate) are served: [DAYS ]HH:MM-HH:MM[ ZONE], as `22:00-05:00`, `mon-fri 22:00-05:00` or `sat,sun 00:00-24:00 Europe/Rome`; none: at any time. Without a zone it is this machine's time; the day is the one on which it opens. Strings that a person types always go, and so do phones in authenticated or encrypted mode without a valid LSC.", windowValue},
+	{ParamRenewal, RenewalOff, "", effectNextOpening,
+		"on: an LSC is renewed when two thirds of its life are over, spread over up to 28 nights (in the maintenance window, else from 01:00 to 05:00), by the null string where that is the phone's mode, else by existing certificate; never by authentication string, since nobody is there to type it. A phone that was enrolled by string gets the mode existing-certificate-lsc: its configuration file must say so too. Phones are reset by [reset] of the configuration.", renewalValue},
 }
 
 // FindParameter gives the description of a parameter.
@@ -101,6 +111,17 @@ func (p Parameters) Get(name string) string {
 
 // Clone gives a copy that the caller may change.
 func (p Parameters) Clone() Parameters { return maps.Clone(p) }
+
+// ECBackupNone is the value of ParamECBackup without a backup.
+const ECBackupNone = "none"
+
+// BackupKeySize is the RSA key size for phones that cannot make an EC key; empty for none (B4, key order).
+func (p Parameters) BackupKeySize() KeySize {
+	if value := p.Get(ParamECBackup); value != ECBackupNone {
+		return KeySize(value)
+	}
+	return ""
+}
 
 // KeySize is the key size of a new phone (C3).
 func (p Parameters) KeySize() KeySize { return KeySize(p.Get(ParamKeySize)) }
@@ -165,6 +186,13 @@ func keySize(value string) (string, error) {
 		return "", fmt.Errorf("use one of %s", join(KeySizes))
 	}
 	return value, nil
+}
+
+func backupSize(value string) (string, error) {
+	if value == ECBackupNone || slices.Contains(KeySizes, KeySize(value)) && !KeySize(value).IsEC() {
+		return value, nil
+	}
+	return "", fmt.Errorf("use none, 512, 1024, 2048, 3072 or 4096")
 }
 
 func printable(value string) (string, error) {

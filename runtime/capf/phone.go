@@ -11,6 +11,7 @@ type Phone struct {
 	AuthString   AuthenticationString // zero where there is none, or its operation has ended
 	KeySize      KeySize
 	SecurityMode SecurityMode
+	LSCHash      SignatureHash // of the signature of LSCs that are issued to it
 
 	// Last is the newest operation, pending or ended; nil for a phone that never had one.
 	Last *OperationRecord
@@ -53,6 +54,16 @@ type OperationRecord struct {
 
 	// Serving is the instance of the service whose session carries it out; empty for none.
 	Serving string
+
+	// Session is the last one that began it. Only the history of a device's operations has it; nil for none.
+	Session *OperationSession
+}
+
+// OperationSession is a session in which a phone had authenticated.
+type OperationSession struct {
+	Started time.Time
+	Address string
+	TLS     string // version, as `1.0`
 }
 
 // Ending says how an operation ended.

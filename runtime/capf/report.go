@@ -12,7 +12,7 @@ import (
 var ReportColumns = []string{
 	"device", "description", "operation", "status", "status-text", "auth-mode", "auth-string", "key-size",
 	"completes-by", "security-mode", "lsc-status", "lsc-serial", "lsc-issuer", "lsc-not-after", "mic-status",
-	"last-session", "result",
+	"last-session", "result", "tls",
 }
 
 // Moment is when, and by the eyes of which living service, the state of a phone is read.
@@ -32,7 +32,7 @@ func (p *Phone) ReportRow(at Moment) []string {
 		p.Device, p.Description, string(p.PendingOperation(at.Now)), string(p.Last.Status(at.Now, at.Living)),
 		p.Last.StatusText(at.Now, at.Living), string(p.AuthMode), p.CurrentString(at.Now).Reveal(), string(p.KeySize),
 		FormatTime(p.Deadline(at.Now)), string(p.SecurityMode), string(p.LSCStatus(at.Now)), lsc.Serial, lsc.Issuer,
-		FormatTime(lsc.NotAfter), string(p.MIC), FormatTime(p.LastSession), formatResult(p.ResultAt(at.Now)),
+		FormatTime(lsc.NotAfter), string(p.MIC), FormatTime(p.LastSession), formatResult(p.ResultAt(at.Now)), p.LastTLS,
 	}
 }
 

@@ -14,14 +14,15 @@ type SessionInfo struct {
 	Presented *Certificate
 }
 
-// Attempt is a session that did not come to an operation: the only thing that a phone which has not
-// authenticated may write. The log of them is bounded for each device.
+// Attempt is a session that did not come to an operation, or not to its end. The first kind is the only
+// thing that a phone which has not authenticated may write. The log of them is bounded for each device.
 type Attempt struct {
 	Device  string
 	Address string
 	At      time.Time
 	Result  Result
 	Detail  string
+	TLS     string // version, as `1.0`
 }
 
 // MaxAttempts is how many attempts are kept for a device.
@@ -37,8 +38,9 @@ type Outcome struct {
 
 	// Confirmed is the ID of the certificate that the phone has stored; 0 for none.
 	Confirmed int64
-	// Seen is a certificate that the phone returned; nil for none.
-	Seen *Certificate
-	// LSC is what is known of the phone's LSC now; empty leaves what was known.
+	// Seen are the certificates that the phone returned, one of a kind at the most.
+	Seen []Certificate
+	// LSC and MIC are what is known of the phone's certificates now; empty leaves what was known.
 	LSC LSCStatus
+	MIC MICStatus
 }

@@ -24,6 +24,7 @@ type Config struct {
 	Phone Phone `toml:"phone"`
 	Admin Admin `toml:"admin"`
 	Log   Log   `toml:"log"`
+	Reset Reset `toml:"reset"`
 }
 
 // Phone is about the port on which phones call.
@@ -71,6 +72,7 @@ func Default() Config {
 		Phone: Phone{MinTLS: "1.0", MaxSessions: 20000, HandshakeTimeout: Duration{10 * time.Second}, MessageTimeout: Duration{time.Minute}},
 		Admin: Admin{Listen: "127.0.0.1:8804"},
 		Log:   Log{Level: "info", Format: "text"},
+		Reset: defaultReset(),
 	}
 }
 
@@ -88,6 +90,7 @@ func Load(path string) (Config, error) {
 	if err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&config); err != nil {
 		return Config{}, positioned(path, err)
 	}
+	config.Reset.readSecrets()
 	if err := config.Validate(); err != nil {
 		return Config{}, &capf.Error{Code: capf.CodeInvalid, Message: path, Err: err}
 	}
@@ -145,6 +148,7 @@ func (c Config) Validate() error {
 	check(c.Phone.HandshakeTimeout.Duration > 0, "phone.handshake-timeout", c.Phone.HandshakeTimeout, "use more than 0s")
 	check(c.Phone.MessageTimeout.Duration > 0, "phone.message-timeout", c.Phone.MessageTimeout, "use more than 0s")
 	check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", c.Log.Format, "use text or json")
+	c.Reset.validate(check)
 	if _, err := c.Log.SlogLevel(); err != nil {
 		problems = multierror.Append(problems, err)
 	}

@@ -21,6 +21,7 @@ import (
 	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/config"
+	"capf/runtime/reset"
 	"capf/runtime/session"
 	"capf/runtime/store"
 	"capf/runtime/store/sqlite"
@@ -36,17 +37,24 @@ type Options struct {
 	Listen      string // over Config.Phone.Listen; empty: none
 	AdminListen string // over Config.Admin.Listen; empty: none
 	Log         *slog.Logger
+	LogLevel    *slog.LevelVar // of Log, to be changed while the service runs; nil: it stays
 	Environment ca.Environment
 }
 
 // Daemon is an open service.
 type Daemon struct {
-	options Options
-	lock    *store.ServeLock
-	store   *sqlite.Store
-	phones  net.Listener
-	admin   net.Listener // nil where it is off
-	server  *session.Server
+	options  Options
+	identity *identity
+	lock     *store.ServeLock
+	store    *sqlite.Store
+	placed   *placedStore
+	phones   net.Listener
+	admin    net.Listener // nil where it is off
+	server   *session.Server
+	socket   net.Listener // nil where it could not be made
+	tracer   *tracer
+	metrics  metrics
+	resetter *reset.Resetter // nil: none is configured
 }
 
 const (
@@ -62,41 +70,54 @@ const (
 // Open takes the data directory for this service and its addresses. Without a CAPF identity it fails with
 // CodeNotActivated; beside another service with CodeBusy.
 func Open(ctx context.Context, options Options) (daemon *Daemon, err error) {
-	authority, err := ca.Load(options.Data, options.Environment)
+	identity, err := openIdentity(options.Data, options.Environment, options.Log)
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{options: options}
+	d := &Daemon{options: options, identity: identity}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
 		}
 	}()
+	if d.resetter, err = NewResetter(options.Config.Reset); err != nil {
+		return nil, err
+	}
 	if d.lock, err = store.TakeServeLock(options.Data); err != nil {
 		return nil, err
 	}
-	if d.store, err = sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(options.Data, StoreFile), Clock: options.Environment.Clock}); err != nil {
+	path := filepath.Join(options.Data, StoreFile)
+	if d.store, err = sqlite.Open(ctx, sqlite.Options{Path: path, Clock: options.Environment.Clock}); err != nil {
+		return nil, err
+	}
+	if d.placed, err = placed(d.store, path); err != nil {
 		return nil, err
 	}
 	if err := d.listen(ctx); err != nil {
 		return nil, err
 	}
-	if d.server, err = d.newServer(authority); err != nil {
+	if d.server, err = d.newServer(); err != nil {
 		return nil, err
 	}
-	return d, d.warn(authority)
+	d.openSocket(ctx)
+	if err := d.openTracer(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.warnTLS(ctx); err != nil {
+		return nil, err
+	}
+	return d, d.warn(identity.Authority())
 }
 
-func (d *Daemon) newServer(authority *ca.Authority) (*session.Server, error) {
+func (d *Daemon) newServer() (*session.Server, error) {
 	phone := d.options.Config.Phone
 	sessions, waiting, err := d.sessionLimits()
 	if err != nil {
 		return nil, err
 	}
 	return &session.Server{
-		Phones: d.store, Operations: d.store, Issuer: authority, Trust: &trust{store: d.store, own: authority.Certificate},
-		Traces:      traces{folder: filepath.Join(d.options.Data, "traces")},
-		Certificate: authority.TLS(),
+		Phones: d.placed, Operations: d.placed, Identities: d.identity, Strings: d.store, HeldCalls: d.store, Trust: &trust{store: d.store, own: d.identity.Certificate},
+		Traces: traces{folder: filepath.Join(d.options.Data, "traces")},
 		Settings: session.Settings{
 			MinTLS: phone.TLS(), MaxSessions: sessions, MaxSessionsPerAddress: phone.MaxSessionsPerAddress, MaxWaiting: waiting,
 			HandshakeTimeout: phone.HandshakeTimeout.Duration, MessageTimeout: phone.MessageTimeout.Duration,
@@ -176,6 +197,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.server.Serve(ctx, d.phones) })
 	group.Go(func() error { return d.expire(ctx) })
+	group.Go(func() error { return d.newUpkeep().run(ctx) })
+	group.Go(func() error { return d.tracer.watch(ctx) })
+	if d.socket != nil {
+		group.Go(func() error { return d.serveSocket(ctx) })
+	}
 	if d.admin != nil {
 		group.Go(func() error { return d.serveAdmin(ctx) })
 	}
@@ -183,7 +209,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 }
 
 func (d *Daemon) serveAdmin(ctx context.Context) error {
-	server := &http.Server{Handler: admin.Handler(d.store, d.options.Log),
+	server := &http.Server{Handler: d.adminHandler(),
 		ErrorLog: slog.NewLogLogger(d.options.Log.Handler(), slog.LevelWarn), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.Background(), stopAdmin)
@@ -199,6 +225,15 @@ func (d *Daemon) serveAdmin(ctx context.Context) error {
 	return nil
 }
 
+// adminHandler puts together what is answered on the admin address.
+func (d *Daemon) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", admin.Handler(d.placed, d.options.Log))
+	mux.Handle("GET "+admin.PathCRL, admin.CRLHandler(&crls{store: d.store, authority: d.identity.Authority, environment: d.options.Environment}, d.options.Log))
+	d.mountMetrics(mux)
+	return mux
+}
+
 // expire ends, now and then, the operations whose deadline has passed, so that their strings are void on
 // disk too. That they read as expired does not wait for it.
 func (d *Daemon) expire(ctx context.Context) error {
@@ -211,6 +246,7 @@ func (d *Daemon) expire(ctx context.Context) error {
 		}
 		if count > 0 {
 			d.options.Log.Info("operations expired", "count", count)
+			d.countExpired(count)
 		}
 		if count == expireAtOnce {
 			continue
@@ -226,7 +262,7 @@ func (d *Daemon) expire(ctx context.Context) error {
 // Close gives everything back, also after an Open that failed.
 func (d *Daemon) Close() error {
 	var problems *multierror.Error
-	for _, listener := range []net.Listener{d.phones, d.admin} {
+	for _, listener := range []net.Listener{d.phones, d.admin, d.socket} {
 		if listener != nil {
 			if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				problems = multierror.Append(problems, err)

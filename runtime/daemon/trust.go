@@ -16,7 +16,7 @@ type anchorStore interface {
 // trust gives the anchors of the store, and for LSCs CAPF's own certificate. It keeps what it has parsed.
 type trust struct {
 	store  anchorStore
-	own    *x509.Certificate
+	own    func() *x509.Certificate // the CAPF certificate in force; past ones are anchors in the store
 	mu     sync.Mutex
 	parsed map[string]*x509.Certificate // by SHA-256
 }
@@ -29,7 +29,7 @@ func (t *trust) Anchors(ctx context.Context, kind capf.CertificateKind) ([]*x509
 	}
 	var anchors []*x509.Certificate
 	if kind == capf.LSC {
-		anchors = append(anchors, t.own)
+		anchors = append(anchors, t.own())
 	}
 	for _, one := range stored {
 		anchor, err := t.parse(one)

@@ -16,6 +16,7 @@ func (d *Daemon) warn(authority *ca.Authority) error {
 	if err != nil {
 		return err
 	}
+	d.openMetrics(split)
 	if split {
 		d.options.Log.Warn("this program was built without the TLS overlay: messages leave in two records at TLS 1.0, and phones of the 79xx family stall; build it with `make build`")
 	}

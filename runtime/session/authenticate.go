@@ -22,7 +22,10 @@ func (s *session) identify(ctx context.Context) error {
 	if !s.phone.Last.IsPending(s.server.Clock()) {
 		return s.nothingPending(ctx)
 	}
-	return s.authenticate(ctx, response)
+	if err := s.authenticate(ctx, response); err != nil {
+		return err
+	}
+	return s.holdBack(ctx)
 }
 
 func (s *session) askIdentity() (wire.AuthenticationResponse, error) {
@@ -53,6 +56,7 @@ func (s *session) lookUp(ctx context.Context, response wire.AuthenticationRespon
 		return &capf.Error{Code: capf.CodePeer, Message: "the phone gave a name that cannot be", Err: err}
 	}
 	s.device = device
+	s.view.named(device, s.version)
 	s.log = s.log.With("device", device, "tls", s.info.TLS, "version", s.version)
 	if reason := response.Reason.Or(wire.ReasonSuccess); reason != wire.ReasonSuccess {
 		return &capf.Error{Code: capf.CodePeer, Message: fmt.Sprintf("the phone answered with reason %d", reason)}
@@ -86,10 +90,7 @@ func (s *session) authenticate(ctx context.Context, response wire.Authentication
 	case capf.AuthByNullString:
 		return nil
 	case capf.AuthByString:
-		if s.phone.AuthString.Equal(response.Password.Reveal()) {
-			return nil
-		}
-		return s.refuse(ctx, capf.ResultInvalidAuthString, "wrong authentication string")
+		return s.authenticateByString(ctx, response)
 	}
 	return s.authenticateByCertificate(ctx, response)
 }
@@ -102,9 +103,13 @@ func (s *session) refuse(ctx context.Context, result capf.Result, detail string)
 }
 
 func (s *session) attempt(ctx context.Context, result capf.Result, detail string) {
-	err := s.server.Phones.RecordAttempt(ctx, capf.Attempt{Device: s.device, Address: s.info.Address,
-		At: s.server.Clock().UTC(), Result: result, Detail: detail})
+	err := s.server.Phones.RecordAttempt(ctx, s.newAttempt(result, detail))
 	if err != nil && !errors.Is(err, context.Canceled) {
 		s.log.Error("the attempt could not be recorded", "error", err)
 	}
+}
+
+func (s *session) newAttempt(result capf.Result, detail string) capf.Attempt {
+	s.view.noted(result)
+	return capf.Attempt{Device: s.device, Address: s.info.Address, TLS: s.info.TLS, At: s.server.Clock().UTC(), Result: result, Detail: detail}
 }

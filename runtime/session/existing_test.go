@@ -197,7 +197,7 @@ func (s *service) know(t *testing.T, device string, shown *phone.Identity, kind 
 		t.Fatal(err)
 	}
 	seen.Kind = kind
-	err = s.store.EndOperation(t.Context(), device, s.phone(device).Last.Ref, capf.Outcome{Ending: capf.EndingSuccess, Seen: &seen})
+	err = s.store.EndOperation(t.Context(), device, s.phone(device).Last.Ref, capf.Outcome{Ending: capf.EndingSuccess, Seen: []capf.Certificate{seen}})
 	if err != nil {
 		t.Fatal(err)
 	}

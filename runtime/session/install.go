@@ -12,44 +12,35 @@ import (
 
 // install issues an LSC (Install/Upgrade): key generation in the phone, certificate, confirmation.
 func (s *session) install(ctx context.Context) (capf.Outcome, error) {
-	encoded, problem, err := s.generateKey()
+	encoded, size, problem, err := s.generateKey()
 	if err != nil || problem != nil {
 		return outcomeOf(problem), err
 	}
-	key, err := checkPublicKey(encoded, s.phone.Last.KeySize)
+	key, err := checkPublicKey(encoded, size)
 	if err != nil {
 		return failed(capf.ResultFailed, err.Error()), nil
 	}
-	if problem, err = s.checkOwner(ctx, encoded); err != nil || problem != nil {
+	known, problem, err := s.checkOwner(ctx, encoded)
+	if err != nil || problem != nil {
 		return outcomeOf(problem), err
 	}
-	der, id, problem, err := s.certify(ctx, encoded, key)
+	der, id, problem, err := s.certify(ctx, encoded, key, known)
 	if err != nil || problem != nil {
 		return outcomeOf(problem), err
 	}
 	return s.store(der, id)
 }
 
-// mostIssued bounds what one operation can make of certificates that nobody confirms.
-const mostIssued = 32
-
 // certify gives the certificate for the phone's key, on disk as issued. A phone whose line broke and that
-// comes again with the same key gets the one that was made for it.
-func (s *session) certify(ctx context.Context, encoded []byte, key crypto.PublicKey) (der []byte, id int64, problem *capf.Outcome, err error) {
-	issued, err := s.issuedBefore(ctx)
-	if err != nil {
-		return nil, 0, nil, err
-	}
-	for _, one := range issued {
-		if one.KeySHA256 == capf.HexSHA256(encoded) && one.State == capf.CertificateIssued {
-			return one.DER, one.ID, nil, nil
+// comes again with the key that is known gets the one that was made for it. The store bounds how many one
+// operation can make that nobody confirms.
+func (s *session) certify(ctx context.Context, encoded []byte, key crypto.PublicKey, known bool) (der []byte, id int64, problem *capf.Outcome, err error) {
+	if known {
+		if der, id, err = s.issuedBefore(ctx, capf.HexSHA256(encoded)); err != nil || der != nil {
+			return der, id, nil, err
 		}
 	}
-	if len(issued) >= mostIssued {
-		outcome := failed(capf.ResultFailed, fmt.Sprintf("%d certificates were issued, and the phone confirmed none", len(issued)))
-		return nil, 0, &outcome, nil
-	}
-	der, err = s.server.Issuer.Issue(ctx, capf.LSCRequest{Device: s.device, PublicKey: key, Parameters: s.params})
+	der, err = s.issuer.Issue(ctx, capf.LSCRequest{Device: s.device, PublicKey: key, Parameters: s.params, Hash: s.phone.LSCHash})
 	if err != nil {
 		return nil, 0, nil, err
 	}
@@ -61,16 +52,16 @@ func (s *session) certify(ctx context.Context, encoded []byte, key crypto.Public
 	return der, id, nil, err
 }
 
-// issuedBefore gives what was issued for this operation, in sessions that did not come to their end.
-func (s *session) issuedBefore(ctx context.Context) ([]capf.Certificate, error) {
-	var issued []capf.Certificate
-	err := s.server.Operations.Certificates(ctx, s.device, func(one capf.Certificate) error {
-		if one.Operation == s.phone.Last.Ref.ID && one.Source == capf.SourceIssued {
-			issued = append(issued, one)
+// issuedBefore gives the certificate for a key that was issued for this operation, in a session that did not
+// come to its end; nil where there is none.
+func (s *session) issuedBefore(ctx context.Context, keySHA256 string) (der []byte, id int64, err error) {
+	err = s.server.Operations.Certificates(ctx, s.device, func(one capf.Certificate) error {
+		if one.Operation == s.phone.Last.Ref.ID && one.State == capf.CertificateIssued && one.KeySHA256 == keySHA256 {
+			der, id = one.DER, one.ID
 		}
 		return nil
 	})
-	return issued, err
+	return der, id, err
 }
 
 func outcomeOf(problem *capf.Outcome) capf.Outcome {
@@ -80,71 +71,23 @@ func outcomeOf(problem *capf.Outcome) capf.Outcome {
 	return *problem
 }
 
-// generateKey asks for a key pair, again where the phone reports that it failed, as often as parameter C5
-// says. It gives the public key, or the outcome where there will be none.
-func (s *session) generateKey() ([]byte, *capf.Outcome, error) {
-	request, err := keyRequest(s.version, s.phone.Last.KeySize)
+// checkOwner refuses a key that stands in another certificate than this phone's own, and reports whether it
+// stands in one of those.
+func (s *session) checkOwner(ctx context.Context, encoded []byte) (known bool, problem *capf.Outcome, err error) {
+	own, err := s.server.identities().IsOwnKey(encoded)
 	if err != nil {
-		outcome := failed(capf.ResultFailed, err.Error())
-		return nil, &outcome, nil
+		return false, nil, err
 	}
-	attempts := s.params.KeyGenerationAttempts()
-	for attempt := 1; ; attempt++ {
-		if err := s.send(request.Message(s.id)); err != nil {
-			return nil, nil, err
-		}
-		response, err := s.awaitKey()
-		if err != nil {
-			return nil, nil, err
-		}
-		if response.PublicKey != nil && response.Reason.Or(wire.ReasonSuccess) == wire.ReasonSuccess {
-			return response.PublicKey, nil, nil
-		}
-		s.log.Info("the phone could not make a key", "reason", response.Reason.Value, "attempt", attempt)
-		if attempt >= attempts {
-			outcome := failed(capf.ResultFailed, fmt.Sprintf("the phone could not make a key in %d attempts (reason %d)", attempts, response.Reason.Value))
-			return nil, &outcome, nil
-		}
-	}
-}
-
-// awaitKey waits for the phone's answer for all the time that key generation may take (C4), through any
-// number of messages that say it is still at it.
-func (s *session) awaitKey() (wire.KeyGenerationResponse, error) {
-	deadline := time.Now().Add(s.params.KeyGenerationTime())
-	for {
-		message, err := s.receive(time.Until(deadline))
-		if err != nil {
-			return wire.KeyGenerationResponse{}, err
-		}
-		if message.Command == wire.CommandRequestInProgress {
-			continue
-		}
-		response, unknown, err := wire.DecodeKeyGenerationResponse(message)
-		s.skipped(unknown)
-		return response, err
-	}
-}
-
-func keyRequest(version uint8, size capf.KeySize) (wire.KeyGenerationRequest, error) {
-	if size.IsEC() {
-		return wire.ECKeyRequest(version, curves[size])
-	}
-	return wire.RSAKeyRequest(version, uint16(size.Bits())), nil
-}
-
-// checkOwner refuses a key that stands in another certificate than this phone's own.
-func (s *session) checkOwner(ctx context.Context, encoded []byte) (*capf.Outcome, error) {
-	if s.isOwnKey(encoded) {
+	if own {
 		outcome := failed(capf.ResultFailed, "the phone sent CAPF's own public key")
-		return &outcome, nil
+		return false, &outcome, nil
 	}
 	owner, found, err := s.server.Operations.PublicKeyOwner(ctx, capf.HexSHA256(encoded))
 	if err != nil || !found || owner == s.device {
-		return nil, err
+		return found, nil, err
 	}
 	outcome := failed(capf.ResultFailed, "the phone sent the public key of "+owner)
-	return &outcome, nil
+	return false, &outcome, nil
 }
 
 // record puts the certificate on disk, as issued, before it leaves.
@@ -166,7 +109,7 @@ func (s *session) store(der []byte, id int64) (capf.Outcome, error) {
 	if err := s.send(request.Message(s.id)); err != nil {
 		return capf.Outcome{}, err
 	}
-	message, err := s.receive(s.server.Settings.MessageTimeout)
+	message, err := s.receivePastKeys(s.server.Settings.MessageTimeout)
 	if err != nil {
 		return capf.Outcome{}, err
 	}

@@ -20,9 +20,10 @@ func (s *session) operate(ctx context.Context) (wire.Reason, error) {
 	if err := s.server.Operations.BeginOperation(ctx, s.device, ref, s.info); err != nil {
 		return 0, s.supersededIsNothing(err)
 	}
+	s.view.begun(s.phone.Last.Operation)
 	s.log.Info("operation begins", "operation", s.phone.Last.Operation)
 	unfinished := errUnfinished
-	defer func() { s.release(ref, unfinished) }()
+	defer func() { s.release(ctx, ref, unfinished) }()
 	var outcome capf.Outcome
 	if outcome, unfinished = s.carryOut(ctx); unfinished != nil {
 		return 0, unfinished
@@ -31,6 +32,7 @@ func (s *session) operate(ctx context.Context) (wire.Reason, error) {
 	if unfinished = s.end(ref, &outcome); unfinished != nil {
 		return 0, unfinished
 	}
+	s.view.concluded(outcome)
 	s.log.Info("operation ended", "operation", s.phone.Last.Operation, "ending", outcome.Ending,
 		"result", outcome.Result.String(), "detail", outcome.Detail)
 	return reasonFor(s.phone.Last.Operation, outcome), nil
@@ -84,16 +86,35 @@ func reasonFor(operation capf.Operation, outcome capf.Outcome) wire.Reason {
 // errUnfinished stands for the cause while an operation runs, so that not even a panic leaves it in progress.
 var errUnfinished = errors.New("the session ended inside the operation")
 
-// release leaves the operation pending where something cut it short, also while the service stops.
-func (s *session) release(ref capf.OperationRef, cause error) {
+// releaseAgain is how long after a release that failed the next is tried.
+const releaseAgain = time.Second
+
+// release leaves the operation pending where something cut it short, also while the service stops. Where the
+// store does not take that, the phone is let go, and it is tried again until the store does, a newer session
+// of the phone takes over, or the service stops: an operation that seems to be served would never expire.
+func (s *session) release(ctx context.Context, ref capf.OperationRef, cause error) {
 	if cause == nil || capf.HasCode(cause, capf.CodeSuperseded) {
 		return // done, or no longer ours to touch
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeWithin)
-	defer cancel()
-	if err := s.server.Operations.ReleaseOperation(ctx, ref, s.info.Instance, resultOf(cause)); err != nil {
-		s.log.Error("the operation could not be released", "error", err)
+	result := resultOf(cause)
+	s.view.noted(result)
+	err := s.releaseWithin(context.Background(), ref, result)
+	if err == nil {
+		return
 	}
+	s.log.Error("operation not released: line closed, so that the phone tries again; to be released as soon as the store takes it",
+		"cause", cause, "error", err)
+	_ = s.conn.NetConn().Close()
+	for err != nil && ctx.Err() == nil && !s.superseded.Load() {
+		sleep(ctx, releaseAgain)
+		err = s.releaseWithin(ctx, ref, result)
+	}
+}
+
+func (s *session) releaseWithin(ctx context.Context, ref capf.OperationRef, result capf.Result) error {
+	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+	defer cancel()
+	return s.server.Operations.ReleaseOperation(ctx, ref, s.info.Instance, result)
 }
 
 // resultOf tells a phone that broke the line or the protocol from one that was silent too long, and both

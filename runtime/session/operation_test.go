@@ -2,10 +2,13 @@ package session_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"capf/runtime/capf"
@@ -157,7 +160,6 @@ func TestDeleteAndTroubleshoot(t *testing.T) {
 		{capf.OperationInstall, capf.ResultSuccess, capf.LSCInstalled, "Upgrade Success"},
 		{capf.OperationTroubleshoot, capf.ResultSuccess, capf.LSCInstalled, "Troubleshoot Success"},
 		{capf.OperationDelete, capf.ResultSuccess, capf.LSCNone, "Delete Success"},
-		{capf.OperationTroubleshoot, capf.ResultFetchedNone, capf.LSCNone, "Troubleshoot Success"},
 	} {
 		s.pending(device, step.operation, capf.RSA1024)
 		if outcome := s.call(config); outcome.Err != nil && step.result == capf.ResultSuccess {
@@ -172,8 +174,47 @@ func TestDeleteAndTroubleshoot(t *testing.T) {
 	if states := s.states(device); states[capf.CertificateRevoked] != 1 || states[capf.CertificateConfirmed] != 0 {
 		t.Errorf("certificates: %v", states)
 	}
-	if trace, written := s.traces.traces[device+"-lsc"]; !written || trace != nil {
-		t.Errorf("the trace of a phone without an LSC: %v, %v", trace, written)
+}
+
+// B1: Troubleshoot fetches both kinds; of a phone that has neither it is not offered again.
+func TestTroubleshootFetchesBothKinds(t *testing.T) {
+	s := newService(t, usual())
+	s.pending(device, capf.OperationTroubleshoot, capf.RSA1024)
+	outcome := s.call(s.config(device))
+	found := s.phone(device)
+	if *found.LastResult != capf.ResultFetchedNone || found.LSCKnown != capf.LSCNone || found.MIC != capf.MICNone || outcome.Reason.Value != wire.ReasonNoAction {
+		t.Errorf("neither: result %v, LSC %s, MIC %s, %v", found.LastResult, found.LSCKnown, found.MIC, outcome.Err)
+	}
+	for _, kind := range []string{"-lsc", "-mic"} {
+		if trace, written := s.traces.traces[device+kind]; !written || trace != nil {
+			t.Errorf("the trace%s of a phone that has none: %v, %v", kind, trace, written)
+		}
+	}
+	again := capf.OperationTroubleshoot
+	_, err := s.store.ApplyChanges(context.Background(), capf.ApplySet, []capf.PhoneChange{{Device: device, Operation: &again}}, capf.ChangeContext{Actor: "test"})
+	if err == nil || !strings.Contains(err.Error(), "neither LSC nor MIC") {
+		t.Errorf("offered again: %v", err)
+	}
+
+	const other = "SEP0011223344AB"
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mic := selfSigned(t, "CP-7965G-"+other, key)
+	s.pending(other, capf.OperationTroubleshoot, capf.RSA1024)
+	config := s.config(other)
+	config.MIC = &phone.Identity{Certificate: mic, Key: key}
+	if outcome := s.call(config); outcome.Err != nil {
+		t.Fatal(outcome.Err)
+	}
+	if found := s.phone(other); found.MIC != capf.MICPresent || *found.LastResult != capf.ResultSuccess || s.traces.traces[other+"-mic"] == nil {
+		t.Errorf("a MIC without anchors: %s, result %v", found.MIC, found.LastResult)
+	}
+	s.trust.set(map[capf.CertificateKind][]*x509.Certificate{capf.MIC: {mic}})
+	s.pending(other, capf.OperationTroubleshoot, capf.RSA1024)
+	if outcome := s.call(config); outcome.Err != nil || len(s.certificates(other)) != 1 {
+		t.Errorf("a MIC of a trusted issuer is not on record: %v", outcome.Err)
 	}
 }
 
@@ -288,5 +329,18 @@ func TestNewerSessionTakesOver(t *testing.T) {
 	}
 	if states := s.states(device); states[capf.CertificateConfirmed] != 1 || len(states) != 1 {
 		t.Errorf("certificates: %v", states)
+	}
+}
+
+// An LSC is signed with the hash that the phone's settings name.
+func TestSignatureHashOfAPhone(t *testing.T) {
+	s := newService(t, usual())
+	for hash, want := range map[capf.SignatureHash]x509.SignatureAlgorithm{capf.HashSHA1: x509.SHA1WithRSA, capf.HashSHA256: x509.SHA256WithRSA} {
+		s.set(capf.PhoneChange{Device: device, LSCHash: &hash})
+		s.pending(device, capf.OperationInstall, capf.RSA1024)
+		outcome := s.call(s.config(device))
+		if outcome.Err != nil || outcome.Certificate.SignatureAlgorithm != want {
+			t.Errorf("%s: %v, %v", hash, outcome.Certificate, outcome.Err)
+		}
 	}
 }

@@ -46,9 +46,3 @@ func checkPublicKey(encoded []byte, size capf.KeySize) (crypto.PublicKey, error)
 func curveName(key *ecdsa.PublicKey) capf.KeySize {
 	return map[string]capf.KeySize{"P-256": capf.P256, "P-384": capf.P384, "P-521": capf.P521}[key.Curve.Params().Name]
 }
-
-// isOwnKey reports whether a public key is that of the CAPF certificate.
-func (s *session) isOwnKey(encoded []byte) bool {
-	leaf := s.server.Certificate.Leaf
-	return leaf != nil && bytes.Equal(leaf.RawSubjectPublicKeyInfo, encoded)
-}

@@ -16,7 +16,7 @@ type claims struct {
 }
 
 // claim makes s the owner of its device's operation. It reports false where a still newer session came
-// while it waited: that one has it then, and s has been closed.
+// before or while it waited: that one has it then.
 func (r *registry) claim(s *session) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -27,6 +27,9 @@ func (r *registry) claim(s *session) bool {
 	if c == nil {
 		c = &claims{}
 		r.devices[s.device] = c
+	}
+	if c.newest != nil && c.newest.number > s.number {
+		return false // it called before, and was slower to get here
 	}
 	if c.newest != nil {
 		c.newest.log.Info("a newer session of the phone takes over")

@@ -25,6 +25,7 @@ func TestTheNewestClaimantHasIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r registry
 		owner, older, newest := claimant(t), claimant(t), claimant(t)
+		owner.number, older.number, newest.number = 1, 2, 3
 		if !r.claim(owner) {
 			t.Fatal("nobody was there")
 		}
@@ -40,6 +41,9 @@ func TestTheNewestClaimantHasIt(t *testing.T) {
 		r.drop(owner)
 		if <-has[older] || !<-has[newest] {
 			t.Error("an older session took over a newer one")
+		}
+		if late := claimant(t); r.claim(late) || isAborted(newest) { // number 0: it called before all of them
+			t.Error("a session that was slower to authenticate took over")
 		}
 		r.drop(newest)
 		if len(r.devices) != 0 {

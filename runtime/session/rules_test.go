@@ -14,6 +14,7 @@ import (
 
 	"capf/runtime/capf"
 	"capf/runtime/phone"
+	"capf/runtime/session"
 	"capf/runtime/wire"
 )
 
@@ -100,7 +101,7 @@ func TestCertificatesOfOneOperationAreBounded(t *testing.T) {
 // The deadline passes while the phone stores its certificate: what the phone has done counts.
 func TestDeadlinePassesDuringTheSession(t *testing.T) {
 	s := newService(t, usual())
-	s.server.Instance = s.serving()
+	s.change(func(server *session.Server) { server.Instance = s.serving() })
 	s.pending(device, capf.OperationInstall, capf.RSA1024)
 	config := s.config(device)
 	config.OnMessage = func(_ context.Context, at phone.Point) error {
@@ -125,7 +126,7 @@ func TestDeadlinePassesDuringTheSession(t *testing.T) {
 // An issuer or a disk that fails here is not the phone's fault: the operation stays pending with result 2.
 func TestFailureHereIsNotThePhones(t *testing.T) {
 	s := newService(t, usual())
-	s.server.Issuer = brokenIssuer{}
+	s.change(func(server *session.Server) { server.Issuer = brokenIssuer{} })
 	s.pending(device, capf.OperationInstall, capf.RSA1024)
 	outcome := s.call(s.config(device))
 	found := s.phone(device)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"capf/runtime/capf"
@@ -65,17 +66,30 @@ type Server struct {
 	Operations  Operations
 	Issuer      Issuer
 	Trust       Trust
+	Strings     Strings
+	HeldCalls   HeldCalls // nil: none are remembered
 	Traces      Traces
 	Certificate tls.Certificate // the CAPF certificate with its key
+	Identities  Identities      // over Issuer and Certificate; nil: those hold while the server runs
 	Settings    Settings
 	Instance    string // of the service, as the store knows it
 	Clock       func() time.Time
-	Random      io.Reader // for session IDs
-	Log         *slog.Logger
 
-	sessions sync.WaitGroup
-	limiter  *limiter
-	registry registry
+	// KeyGenerationTime, over parameter C4; 0: the parameter's. For tests, which cannot wait for minutes.
+	KeyGenerationTime time.Duration
+
+	Random   io.Reader // for session IDs
+	Log      *slog.Logger
+	Observer Observer // nil: nobody counts
+	Tracer   Tracer   // nil: no session is traced
+
+	sessions  sync.WaitGroup
+	limiter   *limiter
+	registry  registry
+	certified atomic.Pointer[certified]
+	strings   stringLocks
+	living    living
+	failures  failureTable
 }
 
 const (
@@ -92,7 +106,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.sessions.Wait()
 	config := s.tlsConfig()
 	pause := acceptPauseMin
-	for {
+	for number := int64(1); ; number++ { // of the connection, in the order in which they come
 		conn, err := listener.Accept()
 		if ctx.Err() != nil {
 			if err == nil {
@@ -111,7 +125,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 			continue
 		}
 		pause = acceptPauseMin
-		s.sessions.Go(func() { s.serveConn(ctx, conn, config) })
+		s.sessions.Go(func() { s.serveConn(ctx, conn, config, number) })
 	}
 }
 

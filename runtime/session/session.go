@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"capf/runtime/capf"
@@ -21,7 +22,10 @@ import (
 type session struct {
 	server  *Server
 	conn    *tls.Conn
+	issuer  Issuer // under the certificate of the handshake
 	log     *slog.Logger
+	view    *view
+	number  int64 // of the connection: a newer one is higher
 	id      uint32
 	device  string // once it said its name
 	version uint8  // of the protocol, as the phone answered
@@ -29,12 +33,18 @@ type session struct {
 	info    capf.SessionInfo
 	params  capf.Parameters
 	done    chan struct{} // closed when it has let go of its operation
+
+	unanswered int // key generation requests
+
+	superseded atomic.Bool // by a newer session of the phone
 }
 
 // serveConn runs one connection to its end. Whatever happens in it stays in it.
-func (s *Server) serveConn(ctx context.Context, conn net.Conn, config *tls.Config) {
+func (s *Server) serveConn(ctx context.Context, conn net.Conn, config *tls.Config, number int64) {
 	address := addressOf(conn)
-	log := s.Log.With("address", address)
+	view := s.observe(address)
+	defer view.unobserve()
+	log := view.logger(address)
 	defer conn.Close()
 	defer func() {
 		if problem := recover(); problem != nil {
@@ -47,17 +57,23 @@ func (s *Server) serveConn(ctx context.Context, conn net.Conn, config *tls.Confi
 	defer cancel()
 	if !s.limiter.acquire(handshake, address) {
 		log.Warn("no free place for a connection: closed, so that the phone tries again")
+		view.failHandshake(ctx, capf.HandshakeNoPlace, errNoPlace)
 		return
 	}
 	defer s.limiter.release(address)
 
+	view.state(capf.StateAwaitHandshake)
+	config, issuer := s.identity(config)
 	secured := tls.Server(conn, config)
 	if err := secured.HandshakeContext(handshake); err != nil {
-		log.Info("handshake failed", "error", err)
+		kind := kindOfHandshake(err)
+		log.Info("handshake failed", "kind", kind, "error", err)
+		view.failHandshake(ctx, kind, err)
 		return
 	}
 	cancel()
-	session := &session{server: s, conn: secured, log: log, done: make(chan struct{}),
+	view.secured(secured.ConnectionState())
+	session := &session{server: s, number: number, conn: secured, issuer: issuer, log: log, view: view, done: make(chan struct{}),
 		info: capf.SessionInfo{Instance: s.Instance, Address: address, Started: s.Clock().UTC().Truncate(time.Second),
 			TLS: tlsName(secured.ConnectionState().Version)}}
 	session.run(ctx)
@@ -75,6 +91,7 @@ func addressOf(conn net.Conn) string {
 // run speaks with the phone: who it is, then its operation, then the end.
 func (s *session) run(ctx context.Context) {
 	reason, err := s.converse(ctx)
+	s.view.ended(ctx, err, s.superseded.Load())
 	switch {
 	case err == nil:
 		s.log.Info("session ended", "reason", reason)
@@ -164,7 +181,10 @@ func isLineBroken(err error) bool {
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // abort closes the connection from outside the session.
-func (s *session) abort() { _ = s.conn.NetConn().Close() }
+func (s *session) abort() {
+	s.superseded.Store(true)
+	_ = s.conn.NetConn().Close()
+}
 
 // newSessionID chooses the number that both sides repeat in every message; never 0.
 func (s *session) newSessionID() error {
@@ -183,6 +203,7 @@ func (s *session) send(message wire.Message) error {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(s.server.Settings.MessageTimeout)); err != nil {
 		return onLine(err)
 	}
+	s.view.sending(message)
 	s.log.Debug("sent", "message", message)
 	return onLine(wire.WriteMessage(s.conn, message))
 }
@@ -196,6 +217,7 @@ func (s *session) receive(within time.Duration) (wire.Message, error) {
 	if err != nil {
 		return wire.Message{}, onLine(err)
 	}
+	s.view.received(message)
 	s.log.Debug("received", "message", message)
 	if message.SessionID != s.id {
 		return wire.Message{}, &capf.Error{Code: capf.CodePeer,

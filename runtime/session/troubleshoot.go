@@ -10,74 +10,126 @@ import (
 	"capf/runtime/wire"
 )
 
-// troubleshoot fetches the LSC for viewing (B1) and writes it to a trace. That there is none is an answer
-// too (result 1).
+// troubleshoot fetches both kinds of certificate for viewing (B1) and writes each to a trace. That there is
+// none of either is an answer too (result 1). A phone that does not understand the second question, or is
+// silent, has answered the first, and that is kept; one whose line breaks comes again.
 func (s *session) troubleshoot(ctx context.Context) (capf.Outcome, error) {
-	request := wire.FetchCertificateRequest{CertificateType: wire.Some(wire.CertificateLSC)}
-	if err := s.send(request.Message(s.id)); err != nil {
+	outcome := capf.Outcome{Ending: capf.EndingSuccess, Result: capf.ResultFetchedNone}
+	if err := s.fetch(ctx, capf.LSC, &outcome); err != nil {
 		return capf.Outcome{}, err
+	}
+	err := s.fetch(ctx, capf.MIC, &outcome)
+	if err == nil {
+		return outcome, nil
+	}
+	if !wire.IsProtocol(err) && !isTimeout(err) {
+		return capf.Outcome{}, err
+	}
+	remark(&outcome, "its MIC could not be fetched")
+	if outcome.Result == capf.ResultFetchedNone { // of one kind only
+		outcome.Ending, outcome.Result = capf.EndingFailed, resultOf(err)
+	}
+	return outcome, nil
+}
+
+var wireKinds = map[capf.CertificateKind]wire.CertificateType{capf.LSC: wire.CertificateLSC, capf.MIC: wire.CertificateMIC}
+
+// fetch asks for the certificate of one kind and adds what came to the outcome.
+func (s *session) fetch(ctx context.Context, kind capf.CertificateKind, outcome *capf.Outcome) error {
+	request := wire.FetchCertificateRequest{CertificateType: wire.Some(wireKinds[kind])}
+	if err := s.send(request.Message(s.id)); err != nil {
+		return err
 	}
 	message, err := s.receive(s.server.Settings.MessageTimeout)
 	if err != nil {
-		return capf.Outcome{}, err
+		return err
 	}
 	response, unknown, err := wire.DecodeFetchCertificateResponse(message)
 	s.skipped(unknown)
 	if err != nil {
-		return capf.Outcome{}, err
+		return err
 	}
 	if response.Certificate == nil {
-		return s.foundNone(response)
+		foundNone(kind, outcome)
+		return s.server.Traces.WriteTrace(s.device, kind, nil, s.server.Clock())
 	}
-	return s.found(ctx, response.Certificate)
+	return s.found(ctx, kind, response.Certificate, outcome)
 }
 
-func (s *session) foundNone(response wire.FetchCertificateResponse) (capf.Outcome, error) {
-	if err := s.server.Traces.WriteTrace(s.device, capf.LSC, nil, s.server.Clock()); err != nil {
-		return capf.Outcome{}, err
+func foundNone(kind capf.CertificateKind, outcome *capf.Outcome) {
+	if kind == capf.LSC {
+		outcome.LSC = capf.LSCNone
+	} else {
+		outcome.MIC = capf.MICNone
 	}
-	return capf.Outcome{Ending: capf.EndingSuccess, Result: capf.ResultFetchedNone, LSC: capf.LSCNone,
-		Detail: fmt.Sprintf("the phone has no LSC (reason %d)", response.Reason.Value)}, nil
+	remark(outcome, "the phone has no "+nameOf(kind))
+}
+
+// remark adds to what the outcome tells a person.
+func remark(outcome *capf.Outcome, text string) {
+	if outcome.Detail != "" {
+		outcome.Detail += "; "
+	}
+	outcome.Detail += text
 }
 
 // found keeps what the phone returned. Whoever speaks for the phone can return anything, so only a certificate
-// that an anchor issued for this phone counts as its LSC; all others are for viewing alone.
-func (s *session) found(ctx context.Context, der []byte) (capf.Outcome, error) {
+// that an anchor of its kind issued for this phone is recorded; all others are for viewing alone.
+func (s *session) found(ctx context.Context, kind capf.CertificateKind, der []byte, outcome *capf.Outcome) error {
 	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
-		return failed(capf.ResultInvalidLSC, "the phone returned an LSC that cannot be read"), nil
+		outcome.Ending, outcome.Result = capf.EndingFailed, invalid[kind]
+		remark(outcome, fmt.Sprintf("the phone returned a %s that cannot be read", nameOf(kind)))
+		return nil
 	}
-	if err := s.server.Traces.WriteTrace(s.device, capf.LSC, parsed, s.server.Clock()); err != nil {
-		return capf.Outcome{}, err
+	if err := s.server.Traces.WriteTrace(s.device, kind, parsed, s.server.Clock()); err != nil {
+		return err
 	}
-	strange, err := s.strange(ctx, parsed)
-	if err != nil {
-		return capf.Outcome{}, err
-	}
-	if strange != "" {
-		return capf.Outcome{Ending: capf.EndingSuccess, Result: capf.ResultInvalidLSC, Detail: strange}, nil
+	strange, err := s.strange(ctx, kind, parsed, outcome)
+	if err != nil || strange {
+		return err
 	}
 	seen, err := capf.ReadCertificate(der)
 	if err != nil {
-		return capf.Outcome{}, err
+		return err
 	}
-	seen.Device, seen.Kind, seen.State, seen.Source = s.device, capf.LSC, capf.CertificateConfirmed, capf.SourceSeen
+	seen.Device, seen.Kind, seen.State, seen.Source = s.device, kind, capf.CertificateConfirmed, capf.SourceSeen
 	seen.Operation = s.phone.Last.Ref.ID
 	seen.RecordedAt = s.server.Clock().UTC().Truncate(time.Second)
-	return capf.Outcome{Ending: capf.EndingSuccess, Result: capf.ResultSuccess, Seen: &seen, LSC: capf.LSCInstalled}, nil
+	outcome.Seen = append(outcome.Seen, seen)
+	if kind == capf.LSC {
+		outcome.LSC = capf.LSCInstalled
+	}
+	return nil
 }
 
-// strange says why a certificate that the phone returned is not its LSC, and nothing where it is.
-func (s *session) strange(ctx context.Context, certificate *x509.Certificate) (string, error) {
-	if kind, own := capf.KindOf(certificate, s.device); !own || kind != capf.LSC {
-		return fmt.Sprintf("the phone returned an LSC of %.80q", certificate.Subject.CommonName), nil
+// strange reports a certificate that the phone returned and that is not its own of that kind, or of an issuer
+// that is not trusted, and says so in the outcome. Of a MIC with the phone's name it is still known that the
+// phone has one.
+func (s *session) strange(ctx context.Context, kind capf.CertificateKind, certificate *x509.Certificate, outcome *capf.Outcome) (bool, error) {
+	if is, own := capf.KindOf(certificate, s.device); !own || is != kind {
+		outcome.Result = invalid[kind]
+		remark(outcome, fmt.Sprintf("the phone returned a %s of %.80q", nameOf(kind), certificate.Subject.CommonName))
+		return true, nil
 	}
-	anchors, err := s.server.Trust.Anchors(ctx, capf.LSC)
+	if kind == capf.MIC {
+		outcome.MIC = capf.MICPresent
+	}
+	if outcome.Result == capf.ResultFetchedNone {
+		outcome.Result = capf.ResultSuccess
+	}
+	anchors, err := s.server.Trust.Anchors(ctx, kind)
 	if err != nil {
-		return "", err
+		return false, err
+	}
+	if len(anchors) == 0 {
+		remark(outcome, fmt.Sprintf("the phone's %s cannot be checked: there is no trust anchor for its kind", nameOf(kind)))
+		return true, nil
 	}
 	if _, err := capf.FindIssuer(certificate, anchors); err != nil {
-		return fmt.Sprintf("the phone returned an LSC of an issuer that is not trusted: %v", err), nil
+		outcome.Result = invalid[kind]
+		remark(outcome, fmt.Sprintf("the phone returned a %s of an issuer that is not trusted: %v", nameOf(kind), err))
+		return true, nil
 	}
-	return "", nil
+	return false, nil
 }

@@ -18,6 +18,7 @@ func ClipAttempt(attempt capf.Attempt) capf.Attempt {
 	attempt.Device = clip(attempt.Device)
 	attempt.Address = clip(attempt.Address)
 	attempt.Detail = clip(attempt.Detail)
+	attempt.TLS = clip(attempt.TLS)
 	attempt.At = WholeSeconds(attempt.At)
 	return attempt
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"fmt"
 
 	"capf/runtime/capf"
 	"capf/runtime/store"
@@ -117,6 +118,9 @@ func (s *Store) AddIssued(ctx context.Context, ref capf.OperationRef, certificat
 		if err := refuseForeignKey(tx, certificate); err != nil {
 			return err
 		}
+		if err := boundIssued(tx, operation.Device, ref); err != nil {
+			return err
+		}
 		id, err = addCertificate(tx, certificate)
 		return err
 	})
@@ -124,6 +128,22 @@ func (s *Store) AddIssued(ctx context.Context, ref capf.OperationRef, certificat
 		return 0, err
 	}
 	return id, nil
+}
+
+// mostIssued is how many certificates one operation can make that the phone confirms none of.
+const mostIssued = 32
+
+func boundIssued(tx *store.Statements, device string, ref capf.OperationRef) error {
+	var count int
+	if _, err := tx.First(store.Into(&count), `SELECT count(*) FROM certificates WHERE device = +?1 AND operation = +?2 AND source = 'issued'`,
+		device, ref.ID); err != nil {
+		return err
+	}
+	if count < mostIssued {
+		return nil
+	}
+	return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("%d certificates were issued for one operation of %s, and it confirmed none", count, device),
+		Hint: "see whether it is the phone that calls, and set the operation again"}
 }
 
 // Anchors gives the trust anchors for certificates of a kind, or for both for "".

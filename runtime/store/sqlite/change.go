@@ -172,6 +172,7 @@ func describe(p *planned) string {
 	add("auth-mode", string(before.AuthMode), string(after.AuthMode))
 	add("key-size", string(before.KeySize), string(after.KeySize))
 	add("security-mode", string(before.SecurityMode), string(after.SecurityMode))
+	add("lsc-hash", string(before.LSCHash), string(after.LSCHash))
 	if before.Description != after.Description {
 		words = append(words, fmt.Sprintf("description=%q", after.Description))
 	}

@@ -19,10 +19,10 @@ const createChanges = `CREATE TEMP TABLE IF NOT EXISTS changes (
 	ended INTEGER, ending TEXT, ended_at INTEGER, ended_by TEXT, ended_result INTEGER, ended_detail TEXT,
 	amended INTEGER, revision INTEGER,
 	new_index INTEGER, operation TEXT, op_auth_mode TEXT, op_key_size TEXT, completes_by INTEGER,
-	created_at INTEGER, created_by TEXT) WITHOUT ROWID`
+	created_at INTEGER, created_by TEXT, lsc_hash TEXT) WITHOUT ROWID`
 
 const insertChange = `INSERT INTO changes VALUES
-	(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)`
+	(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)`
 
 // The statements that carry the changes out; ?1 is the highest ID of an operation, ?2 the time, ?3 who.
 const (
@@ -44,8 +44,12 @@ const (
 		SELECT ?1 + s.new_index, s.revision, s.device, s.operation, s.op_auth_mode, s.op_key_size, s.completes_by, s.created_at,
 		s.created_by, NULL, '', '', NULL, '', '' FROM changes s WHERE s.new_index IS NOT NULL ORDER BY s.new_index`
 
+	// Another string begins without the wrong ones before.
+	forgetWrong = `DELETE FROM wrong_strings WHERE device IN
+		(SELECT s.device FROM changes s JOIN phones p ON p.device = s.device WHERE p.auth_string IS NOT s.auth_string)`
+
 	updatePhones = `UPDATE phones SET description = s.description, auth_mode = s.auth_mode, auth_string = s.auth_string,
-		key_size = s.key_size, security_mode = s.security_mode, last_operation = coalesce(?1 + s.new_index, last_operation),
+		key_size = s.key_size, security_mode = s.security_mode, lsc_hash = s.lsc_hash, last_operation = coalesce(?1 + s.new_index, last_operation),
 		result = iif(s.ended_result IS NULL, result, s.ended_result),
 		result_mark = iif(s.ended_result IS NULL, result_mark,
 			(SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = s.device)),
@@ -53,10 +57,10 @@ const (
 		FROM changes s WHERE s.expected IS NOT NULL AND phones.device = s.device`
 
 	insertPhones = `INSERT INTO phones (device, description, auth_mode, auth_string, key_size, security_mode, last_operation,
-		lsc, lsc_known, mic, last_session, last_address, last_tls, result, result_mark, changes, changed_at, imported)
+		lsc, lsc_known, mic, last_session, last_address, last_tls, result, result_mark, changes, changed_at, imported, lsc_hash)
 		SELECT s.device, s.description, s.auth_mode, s.auth_string, s.key_size, s.security_mode, ?1 + s.new_index,
 		NULL, s.lsc_known, s.mic, NULL, '', '', NULL,
-		(SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = s.device), s.changes, ?2, NULL
+		(SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = s.device), s.changes, ?2, NULL, s.lsc_hash
 		FROM changes s WHERE s.expected IS NULL ORDER BY s.device`
 
 	claimAttempts = `UPDATE attempts SET known = 1 WHERE known = 0 AND device IN (SELECT device FROM changes WHERE expected IS NULL)`
@@ -178,7 +182,7 @@ func changeColumns(p *planned) []any {
 		store.ResultColumn(ended.Result), ended.Detail,
 		store.Nullable(amended), operation.Ref.Revision,
 		store.Nullable(p.newIndex), string(operation.Operation), string(operation.AuthMode), string(operation.KeySize),
-		store.Seconds(operation.CompletesBy), store.Seconds(operation.CreatedAt), operation.CreatedBy,
+		store.Seconds(operation.CompletesBy), store.Seconds(operation.CreatedAt), operation.CreatedBy, string(after.LSCHash),
 	}
 }
 
@@ -211,6 +215,7 @@ func carryOut(statements *store.Statements, change capf.ChangeContext) (highest 
 		{endOperations, nil},
 		{amendOperations, nil},
 		{insertOperations, []any{highest}},
+		{forgetWrong, nil},
 		{updatePhones, []any{highest, now}},
 		{insertPhones, []any{highest, now}},
 		{claimAttempts, nil},

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"capf/runtime/capf"
 	"capf/runtime/store"
@@ -74,16 +75,17 @@ func confirm(tx *store.Statements, operation capf.OperationRecord, outcome capf.
 			return 0, false, err
 		}
 	}
-	if outcome.Seen == nil {
-		return current, proved, nil
+	for _, seen := range outcome.Seen {
+		seen.Device, seen.Operation = operation.Device, operation.Ref.ID
+		id, isNew, err := recordSeen(tx, seen, outcome)
+		if err != nil {
+			return 0, false, err
+		}
+		if seen.Kind == capf.LSC && id != 0 {
+			current, proved = id, proved || isNew
+		}
 	}
-	seen := *outcome.Seen
-	seen.Device, seen.Operation = operation.Device, operation.Ref.ID
-	id, isNew, err := recordSeen(tx, seen, outcome)
-	if err != nil || seen.Kind != capf.LSC || id == 0 {
-		return current, proved, err
-	}
-	return id, proved || isNew, nil
+	return current, proved, nil
 }
 
 // confirmIssued confirms the certificate that the phone has stored. One that was revoked since it left
@@ -150,12 +152,15 @@ func updatePhone(tx *store.Statements, device string, current int64, outcome cap
 	if known == capf.LSCExpired {
 		known = capf.LSCInstalled // dates are judged when the phone is read
 	}
-	sawMIC := outcome.Seen != nil && outcome.Seen.Kind == capf.MIC
+	mic := outcome.MIC
+	if slices.ContainsFunc(outcome.Seen, func(seen capf.Certificate) bool { return seen.Kind == capf.MIC }) {
+		mic = capf.MICPresent
+	}
 	_, err := tx.Exec(`UPDATE phones SET auth_string = NULL, result = ?2,
 		result_mark = (SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = phones.device),
 		lsc = CASE WHEN ?3 <> 0 THEN ?3 WHEN ?4 = '' THEN lsc WHEN ?4 = 'installed' THEN lsc END,
-		lsc_known = iif(?4 = '', lsc_known, ?4), mic = iif(?5, 'present', mic),
+		lsc_known = iif(?4 = '', lsc_known, ?4), mic = iif(?5 = '', mic, ?5),
 		changes = changes + 1, changed_at = ?6 WHERE device = +?1`,
-		device, int(outcome.Result), current, string(known), sawMIC, outcome.At.Unix())
+		device, int(outcome.Result), current, string(known), string(mic), outcome.At.Unix())
 	return err
 }

@@ -12,7 +12,7 @@ import (
 // phoneColumns and what they are selected from read a phone with its newest operation, its LSC and the
 // newest attempt since its last outcome, each by a key.
 const phoneColumns = `p.device, p.description, p.auth_mode, p.auth_string, p.key_size, p.security_mode,
-	p.lsc_known, p.mic, p.last_session, p.last_address, p.last_tls, p.result, p.changes,
+	p.lsc_known, p.mic, p.last_session, p.last_address, p.last_tls, p.lsc_hash, p.result, p.changes,
 	(SELECT a.result FROM attempts a WHERE a.device = p.device AND a.id > p.result_mark ORDER BY a.id DESC LIMIT 1),
 	p.last_operation, p.lsc, o.revision, o.operation, o.auth_mode, o.key_size, o.completes_by, o.created_at, o.created_by,
 	o.ended_at, o.ended_by, o.ending, o.result, o.detail, o.serving,
@@ -109,7 +109,7 @@ func scanPhone(cursor store.Scanner) (phoneRow, error) {
 	var c certificateColumns
 	p := &row.Phone
 	err := cursor.Scan(&p.Device, &p.Description, &p.AuthMode, &digits, &p.KeySize, &p.SecurityMode,
-		&p.LSCKnown, &p.MIC, &lastSession, &p.LastAddress, &p.LastTLS, &result, &row.changes, &attempt,
+		&p.LSCKnown, &p.MIC, &lastSession, &p.LastAddress, &p.LastTLS, &p.LSCHash, &result, &row.changes, &attempt,
 		&o.id, &c.id, &o.revision, &o.operation, &o.authMode, &o.keySize, &o.completesBy, &o.createdAt, &o.createdBy,
 		&o.endedAt, &o.endedBy, &o.ending, &o.result, &o.detail, &o.server,
 		&c.state, &c.source, &c.serial, &c.subject, &c.issuer, &c.notBefore, &c.notAfter, &c.der, &c.sha256, &c.key,
@@ -151,7 +151,8 @@ func (s *Store) Phones(ctx context.Context, filter capf.PhoneFilter, yield func(
 		return err
 	}
 	query, arguments := phonePage(filter)
-	arguments = append([]any{""}, arguments...)
+	first, _ := filter.DevicePrefix()
+	arguments = append([]any{first}, arguments...)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -171,15 +172,18 @@ func (s *Store) Phones(ctx context.Context, filter capf.PhoneFilter, yield func(
 		if len(page) < pageSize {
 			return nil
 		}
-		arguments[0] = page[len(page)-1].Device
+		// Names are printable: no name lies between this one and itself with 0x01 behind it.
+		arguments[0] = page[len(page)-1].Device + "\x01"
 	}
 }
 
-// phonePage gives the query for the phones after ?1, and its further arguments. Its conditions let
-// through every phone that the filter would, and as few others as columns can tell.
+// phonePage gives the query for the phones from ?1 on, and its further arguments. Its conditions let
+// through every phone that the filter would, and as few others as columns can tell. ?1 is the only lower
+// bound of the name, which begins with what DevicePrefix gives: of two SQLite takes the first for the index,
+// and would read all phones in front of the prefix.
 func phonePage(filter capf.PhoneFilter) (query string, arguments []any) {
 	var conditions strings.Builder
-	conditions.WriteString(` WHERE p.device > +?1`)
+	conditions.WriteString(` WHERE p.device >= +?1`)
 	add := func(condition string, values ...any) {
 		conditions.WriteString(` AND ` + condition)
 		arguments = append(arguments, values...)
@@ -188,7 +192,7 @@ func phonePage(filter capf.PhoneFilter) (query string, arguments []any) {
 		add(`p.device = +?`, prefix)
 	} else if prefix != "" {
 		// Names are ASCII: no name that begins with the prefix sorts behind it and 0x7f.
-		add(`p.device >= +? AND p.device < +?`, prefix, prefix+"\x7f")
+		add(`p.device < +?`, prefix+"\x7f")
 	}
 	if filter.AuthMode != nil {
 		add(`p.auth_mode = +?`, string(*filter.AuthMode))

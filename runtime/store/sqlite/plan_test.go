@@ -44,14 +44,15 @@ func TestQueriesGoByAnIndex(t *testing.T) {
 		arguments []any
 		want      string
 	}{
-		"phone":            {selectPhone, []any{"x"}, "SEARCH p USING PRIMARY KEY (device=?)"},
-		"page of phones":   {all, []any{""}, "SEARCH p USING PRIMARY KEY (device>?)"},
-		"page of a prefix": {page, append([]any{""}, pageArguments...), "SEARCH p USING PRIMARY KEY (device>? AND device<?)"},
-		"page of one":      {whole, append([]any{""}, wholeArguments...), "SEARCH p USING PRIMARY KEY (device=?)"},
-		"key owner":        {selectKeyOwner, []any{"x"}, "certificates_key (key_sha256=?)"},
-		"certificates":     {pageOfAll, []any{0, 1}, "INTEGER PRIMARY KEY (rowid>?)"},
-		"late operations":  {selectLate, []any{1, 1, "x"}, "operations_deadline (completes_by<?)"},
-		"record by digest": {selectHasRecord, []any{"x", "y"}, "import_records_digest (digest=? AND device=?)"},
+		"phone":             {selectPhone, []any{"x"}, "SEARCH p USING PRIMARY KEY (device=?)"},
+		"page of phones":    {all, []any{""}, "SEARCH p USING PRIMARY KEY (device>?)"},
+		"page of a prefix":  {page, append([]any{""}, pageArguments...), "SEARCH p USING PRIMARY KEY (device>? AND device<?)"},
+		"page of one":       {whole, append([]any{""}, wholeArguments...), "SEARCH p USING PRIMARY KEY (device=?)"},
+		"key owner":         {selectKeyOwner, []any{"x"}, "certificates_key (key_sha256=?)"},
+		"certificates":      {pageOfAll, []any{0, 1}, "INTEGER PRIMARY KEY (rowid>?)"},
+		"late operations":   {selectLate, []any{1, 1, "x"}, "operations_deadline (completes_by<?)"},
+		"late ones counted": {countLate, []any{1}, "COVERING INDEX operations_deadline (completes_by<?)"},
+		"record by digest":  {selectHasRecord, []any{"x", "y"}, "import_records_digest (digest=? AND device=?)"},
 	} {
 		plan := queryPlan(t, s, test.query, test.arguments...)
 		if !strings.Contains(plan, test.want) {
@@ -62,6 +63,12 @@ func TestQueriesGoByAnIndex(t *testing.T) {
 				t.Errorf("%s: the plan has %q:\n%s", name, bad, plan)
 			}
 		}
+	}
+	if bounds := strings.Count(page, "p.device >"); bounds != 1 {
+		t.Errorf("%d lower bounds of the name: SQLite takes the first for the index, and reads what lies between:\n%s", bounds, page)
+	}
+	if open := queryPlan(t, s, countOpen); !strings.Contains(open, "COVERING INDEX operations_") {
+		t.Errorf("open operations are counted by reading them:\n%s", open)
 	}
 	device := queryPlan(t, s, pageOfDevice, 0, 1, "x")
 	if !strings.Contains(device, "device=?") {

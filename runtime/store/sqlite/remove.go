@@ -38,6 +38,12 @@ func (s *Store) removePhone(tx *store.Statements, device, actor string) error {
 	if _, err := tx.Exec(`DELETE FROM phones WHERE device = +?1`, device); err != nil {
 		return err
 	}
+	for _, query := range []string{`DELETE FROM held_calls WHERE device = +?1`, `DELETE FROM resets WHERE device = +?1`,
+		`DELETE FROM wrong_strings WHERE device = +?1`} {
+		if _, err := tx.Exec(query, device); err != nil {
+			return err
+		}
+	}
 	if _, err := tx.Exec(`UPDATE attempts SET known = 0 WHERE device = +?1`, device); err != nil {
 		return err
 	}

@@ -22,9 +22,9 @@ func superseded(ref capf.OperationRef) error {
 // authenticated is recorded with it, as if the phone had returned it to a Troubleshoot.
 func (s *Store) BeginOperation(ctx context.Context, device string, ref capf.OperationRef, info capf.SessionInfo) error {
 	return s.writer.Do(ctx, func(tx *store.Statements) error {
-		begun, err := tx.Exec(`UPDATE operations SET serving = ?4
+		begun, err := tx.Exec(`UPDATE operations SET serving = ?4, session_at = ?6, session_address = ?7, session_tls = ?8
 			WHERE id = +?1 AND device = +?2 AND revision = +?3 AND ending = '' AND (completes_by IS NULL OR completes_by >= +?5)`,
-			ref.ID, device, ref.Revision, info.Instance, s.now().Unix())
+			ref.ID, device, ref.Revision, info.Instance, s.now().Unix(), store.Seconds(info.Started), info.Address, info.TLS)
 		if err != nil {
 			return err
 		}
@@ -44,6 +44,15 @@ func (s *Store) BeginOperation(ctx context.Context, device string, ref capf.Oper
 func recordPresented(tx *store.Statements, device string, ref capf.OperationRef, presented capf.Certificate, now time.Time) error {
 	presented.Device, presented.Operation = device, ref.ID
 	at := capf.Outcome{At: now}
+	revoked, err := tx.First(store.Into(new(int64)), `SELECT id FROM certificates
+		WHERE device = +?1 AND kind = ?2 AND sha256 = +?3 AND state = 'revoked'`, device, string(presented.Kind), presented.SHA256)
+	if err == nil && revoked {
+		// Since the session has looked.
+		err = &capf.Error{Code: capf.CodeAuthentication, Message: fmt.Sprintf("the %s of %s is revoked", presented.Kind, device)}
+	}
+	if err != nil {
+		return err
+	}
 	// A proof can be replayed: what is older than the LSC that the phone is known to have is no news of it.
 	newer, err := tx.First(store.Into(new(int64)), `SELECT id FROM certificates
 		WHERE device = ?1 AND kind = 'lsc' AND state = 'confirmed' AND not_before > ?2 AND ?3 = 'lsc' LIMIT 1`,
@@ -70,12 +79,16 @@ func recordPresented(tx *store.Statements, device string, ref capf.OperationRef,
 }
 
 // ReleaseOperation leaves an operation pending after the line of its session broke, with its string, and
-// keeps the result. Where it is not that instance's any more it changes nothing.
+// keeps the result, as an attempt of the phone too. Where it is not that instance's any more it changes
+// nothing.
 func (s *Store) ReleaseOperation(ctx context.Context, ref capf.OperationRef, instance string, result capf.Result) error {
 	return s.writer.Do(ctx, func(tx *store.Statements) error {
 		released, err := tx.Exec(`UPDATE operations SET serving = ''
 			WHERE id = +?1 AND revision = +?2 AND ending = '' AND serving = +?3 AND serving <> ''`, ref.ID, ref.Revision, instance)
 		if err != nil || released == 0 {
+			return err
+		}
+		if err := s.addBroken(tx, ref, result); err != nil {
 			return err
 		}
 		_, err = tx.Exec(`UPDATE phones SET result = ?2,

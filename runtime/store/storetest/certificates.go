@@ -14,6 +14,7 @@ var certificateTests = map[string]func(*suite){
 	"a failed delete revokes none":                         certificateDeleteFailed,
 	"an unconfirmed LSC that is returned is confirmed":     certificateReturned,
 	"a confirmed LSC that is returned changes nothing":     certificateReturnedAgain,
+	"a revoked LSC that is presented begins nothing":       certificatePresentedRevoked,
 	"a revoked LSC stays revoked":                          certificateRevokedReturned,
 	"an unknown LSC that is returned is kept as seen":      certificateSeen,
 	"a MIC that is returned is kept and revokes nothing":   certificateMIC,
@@ -25,6 +26,7 @@ var certificateTests = map[string]func(*suite){
 	"the outcome with another's key is refused as a whole": certificateForeignSeen,
 	"another device's certificate cannot be confirmed":     certificateForeignConfirm,
 	"the same certificate is stored once":                  certificateTwice,
+	"one operation makes so many and no more":              certificatesBounded,
 	"a list longer than a page":                            certificatesMany,
 }
 
@@ -114,7 +116,7 @@ func certificateReturned(s *suite) {
 	i := newIssuer(s.t, "CAPF")
 	s.enrol(i, device(1))
 	_, issued := s.issue(i, device(1))
-	s.troubleshoot(device(1), capf.Outcome{Seen: &issued, LSC: capf.LSCInstalled})
+	s.troubleshoot(device(1), capf.Outcome{Seen: []capf.Certificate{issued}, LSC: capf.LSCInstalled})
 	s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})
 	s.equal("LSC", s.phone(device(1)).LSC.ID, issued.ID)
 }
@@ -123,7 +125,7 @@ func certificateReturnedAgain(s *suite) {
 	i := newIssuer(s.t, "CAPF")
 	held := s.enrol(i, device(1))
 	s.issue(i, device(1))
-	s.troubleshoot(device(1), capf.Outcome{Seen: &held, LSC: capf.LSCInstalled})
+	s.troubleshoot(device(1), capf.Outcome{Seen: []capf.Certificate{held}, LSC: capf.LSCInstalled})
 	s.equal("states", s.states(device(1)), []string{"confirmed", "issued"})
 	s.equal("LSC", s.phone(device(1)).LSC, &held)
 }
@@ -132,7 +134,7 @@ func certificateRevokedReturned(s *suite) {
 	i := newIssuer(s.t, "CAPF")
 	old := s.enrol(i, device(1))
 	held := s.enrol(i, device(1))
-	s.troubleshoot(device(1), capf.Outcome{Seen: &old})
+	s.troubleshoot(device(1), capf.Outcome{Seen: []capf.Certificate{old}})
 	s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})
 	s.equal("LSC", s.phone(device(1)).LSC, &held)
 }
@@ -142,7 +144,7 @@ func certificateSeen(s *suite) {
 	s.enrol(i, device(1))
 	seen := newIssuer(s.t, "older").lsc(device(1), newKey(s.t))
 	seen.Kind = capf.LSC
-	s.troubleshoot(device(1), capf.Outcome{Seen: &seen, LSC: capf.LSCInstalled})
+	s.troubleshoot(device(1), capf.Outcome{Seen: []capf.Certificate{seen}, LSC: capf.LSCInstalled})
 	s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})
 	phone := s.phone(device(1))
 	want := seen
@@ -157,7 +159,7 @@ func certificateMIC(s *suite) {
 	mic := newIssuer(s.t, "Manufacturing").lsc(device(1), newKey(s.t))
 	mic.Kind = capf.MIC
 	for range 2 {
-		s.troubleshoot(device(1), capf.Outcome{Seen: &mic})
+		s.troubleshoot(device(1), capf.Outcome{Seen: []capf.Certificate{mic}})
 	}
 	phone := s.phone(device(1))
 	s.equal("MIC", phone.MIC, capf.MICPresent)
@@ -182,6 +184,14 @@ func certificatePresented(s *suite) {
 		s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})
 		s.equal("LSC", s.phone(device(1)).LSC.ID, issued.ID)
 	}
+}
+
+func certificatePresentedRevoked(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	revoked := s.enrol(i, device(1))
+	s.enrol(i, device(1))
+	s.wantCode(s.beginPresenting(device(1), revoked), capf.CodeAuthentication)
+	s.equal("serving", s.phone(device(1)).Last.Serving, "")
 }
 
 func certificatePresentedMIC(s *suite) {
@@ -238,7 +248,7 @@ func certificateForeignSeen(s *suite) {
 	i := newIssuer(s.t, "CAPF")
 	held := s.enrol(i, device(1))
 	phone := s.pend(device(2), capf.OperationTroubleshoot)
-	err := s.EndOperation(s.ctx, device(2), phone.Last.Ref, s.success(capf.Outcome{Seen: &held, LSC: capf.LSCInstalled}))
+	err := s.EndOperation(s.ctx, device(2), phone.Last.Ref, s.success(capf.Outcome{Seen: []capf.Certificate{held}, LSC: capf.LSCInstalled}))
 	s.wantCode(err, capf.CodeRefused)
 	s.equal("phone", s.phone(device(2)), phone)
 	s.equal("states of the first", s.states(device(1)), []string{"confirmed"})
@@ -263,13 +273,32 @@ func certificateTwice(s *suite) {
 	s.equal("states", s.states(device(1)), []string{"issued"})
 }
 
-func certificatesMany(s *suite) {
-	const count = 300
+// mostIssued is how many certificates one operation can have: what a stranger can make under the null string.
+const mostIssued = 32
+
+func certificatesBounded(s *suite) {
 	i := newIssuer(s.t, "CAPF")
 	ref := s.pend(device(1), capf.OperationInstall).Last.Ref
 	key := newKey(s.t)
+	for range mostIssued {
+		_, err := s.AddIssued(s.ctx, ref, i.lsc(device(1), key))
+		s.must(err)
+	}
+	_, err := s.AddIssued(s.ctx, ref, i.lsc(device(1), key))
+	s.wantCode(err, capf.CodeRefused)
+	s.equal("certificates", len(s.certificates(device(1))), mostIssued)
+}
+
+func certificatesMany(s *suite) {
+	const count = 300
+	i := newIssuer(s.t, "CAPF")
+	var ref capf.OperationRef
+	key := newKey(s.t)
 	var want []string
-	for range count {
+	for n := range count {
+		if n%mostIssued == 0 { // no operation can have more
+			ref = s.pend(device(1), capf.OperationInstall).Last.Ref
+		}
 		certificate := i.lsc(device(1), key)
 		_, err := s.AddIssued(s.ctx, ref, certificate)
 		s.must(err)

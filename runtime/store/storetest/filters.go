@@ -65,7 +65,7 @@ func (s *suite) seeExpiring(i *issuer, device string) {
 	ref := s.pend(device, capf.OperationTroubleshoot).Last.Ref
 	seen := i.read(i.sign(device, newKey(s.t), i.certificate, Start.Add(time.Hour)))
 	seen.Kind = capf.LSC
-	s.must(s.EndOperation(s.ctx, device, ref, s.success(capf.Outcome{Seen: &seen, LSC: capf.LSCInstalled})))
+	s.must(s.EndOperation(s.ctx, device, ref, s.success(capf.Outcome{Seen: []capf.Certificate{seen}, LSC: capf.LSCInstalled})))
 }
 
 func everyFilter() []capf.PhoneFilter {

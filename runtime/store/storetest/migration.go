@@ -259,7 +259,7 @@ func runLegacyReturned(s *suite) {
 	s.must(s.StageFiles(s.ctx, id, files))
 	s.must(s.ApplyRun(s.ctx, id, capf.MigrationCounts{}))
 	held := s.certificates(device(1))[0]
-	s.troubleshoot(device(1), capf.Outcome{Seen: &held, LSC: capf.LSCInstalled})
+	s.troubleshoot(device(1), capf.Outcome{Seen: []capf.Certificate{held}, LSC: capf.LSCInstalled})
 	s.equal("states", s.states(device(1)), []string{"confirmed"})
 	s.enrol(i, device(1))
 	s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})

@@ -36,7 +36,7 @@ func phoneRoundTrip(s *suite) {
 	phone := s.phone("SEP001122AABBCC")
 	s.equal("phone as stored", phone, changed.Phone)
 	s.equal("phone", phone, capf.Phone{Device: "SEP001122AABBCC", Description: "Lobby, “east”", AuthMode: capf.AuthByString,
-		AuthString: digits, KeySize: capf.RSA2048, SecurityMode: capf.NonSecure, LSCKnown: capf.LSCUnknown, MIC: capf.MICUnknown,
+		AuthString: digits, KeySize: capf.RSA2048, SecurityMode: capf.NonSecure, LSCHash: capf.HashSHA256, LSCKnown: capf.LSCUnknown, MIC: capf.MICUnknown,
 		Last: &capf.OperationRecord{Ref: changed.Phone.Last.Ref, Device: "SEP001122AABBCC", Operation: capf.OperationInstall,
 			AuthMode: capf.AuthByString, KeySize: capf.RSA2048, CompletesBy: deadline, CreatedAt: Start, CreatedBy: actor}})
 	s.equal("history", s.operations("SEP001122AABBCC"), []capf.OperationRecord{*phone.Last})

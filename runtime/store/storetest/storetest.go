@@ -39,6 +39,14 @@ type Sessions interface {
 	Anchors(ctx context.Context, kind capf.CertificateKind) ([]capf.Anchor, error)
 }
 
+// Seeing is what an administrator looks at and chooses to see.
+type Seeing interface {
+	Traces(ctx context.Context) ([]capf.TraceSetting, error)
+	SetTrace(ctx context.Context, subject string, level capf.TraceLevel, actor string) error
+	PhonesByTLS(ctx context.Context) (map[string]int, error)
+	OpenOperations(ctx context.Context) (all, late int, err error)
+}
+
 // Cluster is what belongs to all servers.
 type Cluster interface {
 	Parameters(ctx context.Context) (capf.Parameters, error)
@@ -80,8 +88,11 @@ type Migration interface {
 type Store interface {
 	Phones
 	Sessions
+	Seeing
 	Cluster
 	Migration
+	Authorities
+	Windows
 	// Commits gives the number of transactions that the group commit has made.
 	Commits() int64
 	Check(ctx context.Context) error
@@ -126,7 +137,8 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Store) {
 		tests map[string]func(*suite)
 	}{
 		{"phones", phoneTests}, {"filters", filterTests}, {"sessions", sessionTests}, {"certificates", certificateTests},
-		{"attempts", attemptTests}, {"cluster", clusterTests}, {"migration", migrationTests}, {"concurrency", concurrencyTests},
+		{"attempts", attemptTests}, {"seeing", seeingTests}, {"cluster", clusterTests}, {"migration", migrationTests}, {"concurrency", concurrencyTests},
+		{"issuers", issuerTests}, {"windows", windowTests},
 	} {
 		for name, test := range area.tests {
 			t.Run(area.name+"/"+name, func(t *testing.T) {

@@ -1,0 +1,123 @@
+package admin
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"capf/runtime/capf"
+)
+
+const namespace = "capf"
+
+// Metrics are what a Prometheus server reads under /metrics. No label carries the name or the address of a
+// phone: there are too many of them, and anybody can invent more. They observe the sessions of a server.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	handshakes        *prometheus.CounterVec
+	handshakeFailures *prometheus.CounterVec
+	ended             *prometheus.CounterVec
+	durations         prometheus.Histogram
+	keyGeneration     prometheus.Histogram
+	certificates      prometheus.Counter
+	expired           prometheus.Counter
+}
+
+// Bounds in seconds: a session is over in a tenth of one or lasts as long as the phone makes its keys, which
+// parameter C4 allows for two hours at the most.
+var (
+	sessionBounds = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60, 300, 900, 1800, 3600, 7200}
+	keyBounds     = []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 1800, 3600, 7200}
+)
+
+// NewMetrics makes them, all zero. wholeRecords says whether the program was built with the TLS overlay.
+func NewMetrics(wholeRecords bool) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(),
+		handshakes: vector("handshakes_total", "TLS handshakes that phones completed.", "version", "cipher_suite"),
+		handshakeFailures: vector("handshake_failures_total",
+			"TLS handshakes that failed, by what went wrong.", "kind"),
+		ended: vector("sessions_ended_total",
+			"Sessions that ended, by how, by the operation that was begun in them (none), and by result code (empty where there is none).",
+			"outcome", "operation", "result"),
+		durations:     histogram("session_duration_seconds", "From the connection to the end of its session.", sessionBounds),
+		keyGeneration: histogram("key_generation_duration_seconds", "From the request to the phone's public key.", keyBounds),
+		certificates:  counter("certificates_sent_total", "LSCs that left for their phones."),
+		expired:       counter("operations_expired_total", "Operations that were ended because their deadline had passed."),
+	}
+	for _, kind := range capf.HandshakeFailureKinds {
+		m.handshakeFailures.WithLabelValues(string(kind)) // there from the start, so that a rate begins at 0
+	}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.handshakes, m.handshakeFailures, m.ended, m.durations, m.keyGeneration, m.certificates, m.expired, buildInfo(wholeRecords))
+	return m
+}
+
+func vector(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
+}
+
+func histogram(name, help string, bounds []float64) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: bounds})
+}
+
+// buildInfo is the constant 1 with what the program was built from.
+func buildInfo(wholeRecords bool) prometheus.Collector {
+	records, version, compiler := "split", "unknown", "unknown"
+	if wholeRecords {
+		records = "whole"
+	}
+	if info, known := debug.ReadBuildInfo(); known {
+		version, compiler = info.Main.Version, info.GoVersion
+	}
+	gauge := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info",
+		Help:        "What runs; records: whether a message leaves in one TLS record at TLS 1.0, as 79xx phones need it, or split.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": compiler, "records": records}})
+	gauge.Set(1)
+	return gauge
+}
+
+// HandshakeDone counts a handshake by TLS version and cipher suite.
+func (m *Metrics) HandshakeDone(version, cipherSuite string) {
+	m.handshakes.WithLabelValues(version, cipherSuite).Inc()
+}
+
+// HandshakeFailed counts a handshake that failed.
+func (m *Metrics) HandshakeFailed(kind capf.HandshakeFailureKind) {
+	m.handshakeFailures.WithLabelValues(string(kind)).Inc()
+}
+
+// KeyGenerated counts a key pair of a phone.
+func (m *Metrics) KeyGenerated(took time.Duration) { m.keyGeneration.Observe(took.Seconds()) }
+
+// CertificateSent counts an LSC that left for its phone.
+func (m *Metrics) CertificateSent() { m.certificates.Inc() }
+
+// SessionEnded counts a session.
+func (m *Metrics) SessionEnded(end capf.SessionEnd) {
+	result := ""
+	if end.Result != nil {
+		result = strconv.Itoa(int(*end.Result))
+	}
+	m.ended.WithLabelValues(string(end.Outcome), string(end.Operation), result).Inc()
+	m.durations.Observe(end.Took.Seconds())
+}
+
+// OperationsExpired counts operations that were ended at their deadline.
+func (m *Metrics) OperationsExpired(count int) { m.expired.Add(float64(count)) }
+
+// Handler answers GET /metrics.
+func (m *Metrics) Handler(log *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}

@@ -1,0 +1,61 @@
+package ca
+
+import (
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"time"
+
+	"capf/runtime/capf"
+)
+
+// reasonCodes are those of RFC 5280, 5.3.1. Unspecified stands there by being left out.
+var reasonCodes = map[capf.RevokeReason]int{
+	capf.RevokeUnspecified:        0,
+	capf.RevokeKeyCompromise:      1,
+	capf.RevokeAffiliationChanged: 3,
+	capf.RevokeSuperseded:         4,
+	capf.RevokeCessation:          5,
+	capf.RevokePrivilegeWithdrawn: 9,
+	capf.RevokeDeleted:            5,
+}
+
+// CanSignCRL gives CodeRefused, with the reason, where the CAPF certificate may not sign CRLs.
+func (a *Authority) CanSignCRL() error {
+	why := ""
+	switch {
+	case a.Certificate.KeyUsage&x509.KeyUsageCRLSign == 0:
+		why = "its key usage does not include cRLSign, so that nobody would take a CRL of it"
+	case len(a.Certificate.SubjectKeyId) == 0:
+		why = "it has no subject key identifier, by which a CRL must name it"
+	default:
+		return nil
+	}
+	return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("the CAPF certificate %s cannot sign a CRL: %s", a.Name(), why),
+		Hint: "make another with `capf ca renew`"}
+}
+
+// CRL signs a list of what this authority has issued and what is revoked (RFC 5280, 5), in DER. It holds from
+// the clock's time for so long.
+func (a *Authority) CRL(contents capf.Revocations, number int64, life time.Duration) ([]byte, error) {
+	if err := a.CanSignCRL(); err != nil {
+		return nil, err
+	}
+	now := a.clock().UTC().Truncate(time.Second)
+	template := &x509.RevocationList{Number: big.NewInt(number), ThisUpdate: now, NextUpdate: now.Add(life),
+		SignatureAlgorithm: x509.SHA256WithRSA}
+	for _, one := range contents.Entries {
+		serial, err := hex.DecodeString(one.Serial)
+		if err != nil {
+			return nil, &capf.Error{Code: capf.CodeInternal, Message: fmt.Sprintf("CRL: serial number %q", one.Serial), Err: err}
+		}
+		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, x509.RevocationListEntry{
+			SerialNumber: new(big.Int).SetBytes(serial), RevocationTime: one.RevokedAt, ReasonCode: reasonCodes[one.Reason]})
+	}
+	der, err := x509.CreateRevocationList(a.random, template, a.Certificate, a.signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign the CRL: %w", err)
+	}
+	return der, nil
+}

@@ -1,0 +1,333 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"capf/runtime/capf"
+)
+
+// A CAPF certificate has a successor in three steps, with time between them (*Two CAPF certificates* of the
+// guide): it is made and lies beside the one in force; lists and servers get it; it is put in force. In the
+// folder of the keys stand then, each file with a certificate and its key, mode 0600:
+//
+//	capf.pem            in force
+//	next.pem            made, not in force yet
+//	old-<serial>.pem    in force before; its key signs the CRL of what it issued
+const (
+	nextFile  = "next.pem"
+	oldPrefix = "old-"
+	oldSuffix = ".pem"
+)
+
+// MakeNext makes the key and certificate that are to follow those in force, and puts them beside. Where the
+// options are empty the names and the key size of the certificate in force hold, save the common name: that is
+// a file name on every server, where both must lie, so it is a new one and may be none of taken, in any case of
+// letters. One that is there already stays (CodeConflict) unless replace says otherwise.
+func MakeNext(directory string, options Options, taken []string, replace bool, environment Environment) (*Authority, error) {
+	unlock, err := lockKeys(directory)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	current, err := Load(directory, environment)
+	if err != nil {
+		return nil, err
+	}
+	if err := options.follow(current, taken); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(directory, keyFolder, nextFile)
+	if present, err := loadFile(path, environment); !replace && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return nil, err
+		}
+		return nil, &capf.Error{Code: capf.CodeConflict, Message: fmt.Sprintf("there is a next CAPF certificate already, %s", present.Name()),
+			Hint: "put it in force with `capf ca activate`, or make another with --replace"}
+	}
+	return writeNext(path, options, environment)
+}
+
+func writeNext(path string, options Options, environment Environment) (*Authority, error) {
+	next, err := New(options, environment)
+	if err != nil {
+		return nil, err
+	}
+	content, err := next.encode()
+	if err != nil {
+		return nil, err
+	}
+	if err := writeWhole(path, content, 0o600); err != nil {
+		return nil, err
+	}
+	return next, syncFolder(filepath.Dir(path))
+}
+
+// follow fills what was left open and refuses a name that is in use.
+func (o *Options) follow(current *Authority, taken []string) error {
+	subject := current.Certificate.Subject
+	if o.Organization == "" && len(subject.Organization) > 0 {
+		o.Organization = subject.Organization[0]
+	}
+	if o.OrganizationalUnit == "" && len(subject.OrganizationalUnit) > 0 {
+		o.OrganizationalUnit = subject.OrganizationalUnit[0]
+	}
+	if key, isRSA := current.Certificate.PublicKey.(*rsa.PublicKey); isRSA && o.KeySize == 0 {
+		o.KeySize = max(2048, key.N.BitLen())
+	}
+	for _, name := range append(taken, current.Name()) {
+		if strings.EqualFold(name, o.CommonName) {
+			return &capf.Error{Code: capf.CodeConflict, Message: fmt.Sprintf("the common name %q is that of a CAPF certificate that phones and servers know", o.CommonName),
+				Hint: "choose another: both certificates lie in one folder on every server, each as <common name>.0"}
+		}
+	}
+	return nil
+}
+
+// Next reads the certificate that is to follow, with its key. CodeNotFound where there is none.
+func Next(directory string, environment Environment) (*Authority, error) {
+	next, err := loadFile(filepath.Join(directory, keyFolder, nextFile), environment)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &capf.Error{Code: capf.CodeNotFound, Message: "there is no next CAPF certificate", Hint: "make one with `capf ca renew`"}
+	}
+	return next, err
+}
+
+// Past reads the certificates that were in force before, with their keys, ordered by serial number.
+func Past(directory string, environment Environment) ([]*Authority, error) {
+	paths, err := filepath.Glob(filepath.Join(escapeGlob(directory), keyFolder, oldPrefix+"*"+oldSuffix))
+	if err != nil {
+		return nil, fmt.Errorf("look for earlier CAPF certificates: %w", err)
+	}
+	current, err := Load(directory, environment)
+	if err != nil && !capf.HasCode(err, capf.CodeNotActivated) {
+		return nil, err
+	}
+	var past []*Authority
+	for _, path := range paths {
+		one, err := loadFile(path, environment)
+		if err != nil {
+			return nil, err
+		}
+		// An activation that was cut off leaves the one in force under both names.
+		if current == nil || !one.Certificate.Equal(current.Certificate) {
+			past = append(past, one)
+		}
+	}
+	return past, nil
+}
+
+// escapeGlob takes from a path what Glob would read as a pattern.
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
+
+// Certificates reads the certificates of all CAPF keys of a data directory: in force, next and past ones. It
+// does not touch the keys.
+func Certificates(directory string) ([]*x509.Certificate, error) {
+	folder := os.DirFS(filepath.Join(directory, keyFolder))
+	names, err := fs.Glob(folder, "*.pem")
+	if err != nil {
+		return nil, fmt.Errorf("look for CAPF certificates: %w", err)
+	}
+	var all []*x509.Certificate
+	for _, name := range names {
+		content, err := fs.ReadFile(folder, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // renamed just now: it is there under another name
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read CAPF certificates: %w", err)
+		}
+		block, _ := pem.Decode(content)
+		if block == nil || block.Type != "CERTIFICATE" {
+			continue // nothing of ours
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, damaged(name, err)
+		}
+		all = append(all, certificate)
+	}
+	return all, nil
+}
+
+// PastKeeper is where a past CAPF certificate goes on to vouch for what it issued.
+type PastKeeper interface {
+	// KeepPastAuthority makes it an anchor for LSCs; done twice it changes nothing.
+	KeepPastAuthority(ctx context.Context, past, successor *x509.Certificate, actor string) error
+}
+
+// Succession puts the next CAPF certificate in force. Whatever interrupts it, either the one or the other is
+// in force with its key, and to run it again completes it.
+type Succession struct {
+	Directory   string
+	Environment Environment
+	Keeper      PastKeeper
+	Actor       string
+
+	after func(step string) error // where a test interrupts; nil: nowhere
+}
+
+// Run puts this next certificate in force, if it is still the one that lies there. The one before is made an
+// anchor first: there is no moment in which what it issued is not trusted.
+func (s Succession) Run(ctx context.Context, next *Authority) error {
+	unlock, err := lockKeys(s.Directory)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	current, err := Load(s.Directory, s.Environment)
+	if err != nil {
+		return err
+	}
+	if err := s.check(next); err != nil {
+		return err
+	}
+	folder := filepath.Join(s.Directory, keyFolder)
+	old := filepath.Join(folder, oldPrefix+capf.FormatSerial(current.Certificate.SerialNumber)+oldSuffix)
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"anchor", func() error { return s.Keeper.KeepPastAuthority(ctx, current.Certificate, next.Certificate, s.Actor) }},
+		{"old key", func() error { return linkOnce(filepath.Join(folder, identityFile), old) }},
+		{"folder", func() error { return syncFolder(folder) }},
+		{"in force", func() error { return os.Rename(filepath.Join(folder, nextFile), filepath.Join(folder, identityFile)) }},
+		{"folder again", func() error { return syncFolder(folder) }},
+		{"files", func() error { _, err := finish(s.Directory, s.Environment); return err }},
+	} {
+		if err := step.do(); err != nil {
+			return interrupted(err)
+		}
+		if s.after == nil {
+			continue
+		}
+		if err := s.after(step.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func interrupted(err error) error {
+	if known := new(capf.Error); errors.As(err, &known) {
+		return err
+	}
+	return &capf.Error{Code: capf.CodeUnavailable, Message: "put the next CAPF certificate in force", Err: err,
+		Hint: "check space and permissions, and run `capf ca activate` again"}
+}
+
+// check sees that the certificate is still the next one, and in its time.
+func (s Succession) check(next *Authority) error {
+	present, err := Next(s.Directory, s.Environment)
+	if err != nil {
+		return err
+	}
+	if !present.Certificate.Equal(next.Certificate) {
+		return &capf.Error{Code: capf.CodeConflict, Message: "the next CAPF certificate was replaced meanwhile", Hint: "run it again"}
+	}
+	_, err = next.now()
+	return err
+}
+
+// linkOnce gives a file a second name; one that has it already must be the same.
+func linkOnce(from, to string) error {
+	err := os.Link(from, to)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	ours, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	present, err := os.ReadFile(to)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(ours, present) {
+		return fmt.Errorf("%s is there and holds another key; move it away", to)
+	}
+	return nil
+}
+
+// Finish brings CAPF.cer and `<common name>.0` in line with the certificate in force, as an interrupted Run may
+// have left them, and reports whether that was needed.
+func Finish(directory string, environment Environment) (needed bool, err error) {
+	unlock, err := lockKeys(directory)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	return finish(directory, environment)
+}
+
+func finish(directory string, environment Environment) (changed bool, err error) {
+	current, err := Load(directory, environment)
+	if err != nil {
+		return false, err
+	}
+	changed, err = current.writeCertificate(directory)
+	if err != nil {
+		return changed, err
+	}
+	past, err := Past(directory, environment)
+	if err != nil {
+		return changed, err
+	}
+	for _, one := range past {
+		removed, err := one.removeCertificate(directory)
+		if err != nil {
+			return changed, err
+		}
+		changed = changed || removed
+	}
+	return changed, nil
+}
+
+// removeCertificate takes away the `.0` file of a certificate that is in force no more, where it is still what
+// was written there.
+func (a *Authority) removeCertificate(directory string) (removed bool, err error) {
+	name := a.Name() + dotZero
+	path := filepath.Join(directory, name)
+	if present, err := os.ReadFile(path); err != nil || !bytes.Equal(present, a.CertificateFiles()[name]) {
+		return false, nil
+	}
+	if err := os.Remove(path); err != nil {
+		return false, &capf.Error{Code: capf.CodeUnavailable, Message: "remove " + path, Err: err, Hint: "check permissions"}
+	}
+	return true, nil
+}
+
+// lockKeys lets one command at a time change which keys there are. Whoever only reads needs no lock: every
+// change is one rename.
+func lockKeys(directory string) (unlock func(), err error) {
+	path := filepath.Join(directory, keyFolder)
+	folder, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &capf.Error{Code: capf.CodeNotActivated, Message: "CAPF has no key and certificate in " + directory,
+			Hint: "make them with `capf init`"}
+	}
+	if err == nil {
+		err = unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		_ = folder.Close()
+		return nil, &capf.Error{Code: capf.CodeBusy, Message: "another command is changing the CAPF keys", Hint: "try again when that has ended"}
+	case err != nil:
+		return nil, &capf.Error{Code: capf.CodeUnavailable, Message: "lock " + path, Err: err, Hint: "check the folder's owner and mode"}
+	}
+	return func() { _ = folder.Close() }, nil // the lock goes with it
+}

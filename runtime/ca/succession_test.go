@@ -1,0 +1,265 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"capf/runtime/capf"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func clockAt(now time.Time) Environment {
+	return Environment{Clock: func() time.Time { return now }, Random: rand.Reader}
+}
+
+// keeper remembers which certificates became anchors.
+type keeper struct {
+	mu   sync.Mutex
+	past map[string]bool
+}
+
+func (k *keeper) KeepPastAuthority(_ context.Context, past, _ *x509.Certificate, _ string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.past == nil {
+		k.past = make(map[string]bool)
+	}
+	k.past[string(past.Raw)] = true
+	return nil
+}
+
+// renewed is a data directory with an identity and its successor.
+func renewed(t *testing.T) (directory string, current, next *Authority) {
+	t.Helper()
+	return renewedWith(t, 2048)
+}
+
+func renewedWith(t *testing.T, size int) (directory string, current, next *Authority) {
+	t.Helper()
+	directory = t.TempDir()
+	current, _, err := Activate(directory, Options{CommonName: "CAPF-one", Organization: "Example", OrganizationalUnit: "Voice", KeySize: size}, clockAt(start))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next, err = MakeNext(directory, Options{}, nil, false, clockAt(start)); err != nil {
+		t.Fatal(err)
+	}
+	return directory, current, next
+}
+
+// files gives names and contents of a directory with what lies below it.
+func files(t *testing.T, directory string) map[string][]byte {
+	t.Helper()
+	found := make(map[string][]byte)
+	err := fs.WalkDir(os.DirFS(directory), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(name, "keys/") && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %o", name, info.Mode().Perm())
+		}
+		found[name], err = os.ReadFile(filepath.Join(directory, name))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestNextFollowsTheOneInForce(t *testing.T) {
+	directory, current, next := renewedWith(t, 3072)
+	subject := next.Certificate.Subject
+	if subject.Organization[0] != "Example" || subject.OrganizationalUnit[0] != "Voice" || next.Name() == current.Name() {
+		t.Errorf("the next is called %s", subject)
+	}
+	if size := next.Certificate.PublicKey.(interface{ Size() int }).Size(); size != 3072/8 {
+		t.Errorf("its key has %d bytes", size)
+	}
+	read, err := Next(directory, clockAt(start))
+	if err != nil || !read.Certificate.Equal(next.Certificate) {
+		t.Errorf("read again: %v", err)
+	}
+	inForce, err := Load(directory, clockAt(start))
+	if err != nil || !inForce.Certificate.Equal(current.Certificate) {
+		t.Errorf("in force: %v", err)
+	}
+	certificates, err := Certificates(directory)
+	if err != nil || len(certificates) != 2 {
+		t.Errorf("%d certificates, %v", len(certificates), err)
+	}
+}
+
+func TestMakeNextRefuses(t *testing.T) {
+	if _, err := MakeNext(t.TempDir(), Options{}, nil, false, clockAt(start)); !capf.HasCode(err, capf.CodeNotActivated) {
+		t.Errorf("without an identity: %v", err)
+	}
+	directory, _, next := renewed(t)
+	before := files(t, directory)
+	for name, test := range map[string]struct {
+		options Options
+		replace bool
+		want    capf.Code
+	}{
+		"there is one":             {Options{}, false, capf.CodeConflict},
+		"the name in force":        {Options{CommonName: "capf-ONE"}, true, capf.CodeConflict},
+		"a name that is taken":     {Options{CommonName: "CAPF-ZERO"}, true, capf.CodeConflict},
+		"a name that is no file's": {Options{CommonName: "../x"}, true, capf.CodeInvalid},
+		"a short key":              {Options{KeySize: 1024}, true, capf.CodeInvalid},
+	} {
+		if _, err := MakeNext(directory, test.options, []string{"CAPF-zero"}, test.replace, clockAt(start)); !capf.HasCode(err, test.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if after := files(t, directory); !bytes.Equal(after["keys/next.pem"], before["keys/next.pem"]) || len(after) != len(before) {
+		t.Error("something was changed")
+	}
+	other, err := MakeNext(directory, Options{}, nil, true, clockAt(start))
+	if err != nil || other.Certificate.Equal(next.Certificate) {
+		t.Errorf("replace: %v", err)
+	}
+	if err := (Succession{Directory: directory, Environment: clockAt(start), Keeper: &keeper{}}).Run(t.Context(), next); !capf.HasCode(err, capf.CodeConflict) {
+		t.Errorf("activating the one that was replaced: %v", err)
+	}
+}
+
+var errStop = errors.New("the power fails")
+
+// TestSuccessionStoppedAnywhere stops between any two steps. Then one of the two is in force with its key, what
+// the one before issued is trusted before it is not in force any more, and a second run completes it.
+func TestSuccessionStoppedAnywhere(t *testing.T) {
+	for _, stop := range []string{"anchor", "old key", "folder", "in force", "folder again", "files", "nowhere"} {
+		t.Run(stop, func(t *testing.T) {
+			directory, current, next := renewed(t)
+			kept := &keeper{}
+			succession := Succession{Directory: directory, Environment: clockAt(start), Keeper: kept, after: func(step string) error {
+				if step == stop {
+					return errStop
+				}
+				return nil
+			}}
+			if err := succession.Run(t.Context(), next); (stop == "nowhere") != (err == nil) || err != nil && !errors.Is(err, errStop) {
+				t.Fatal(err)
+			}
+			checkOneInForce(t, directory, kept, current, next)
+			succession.after = nil
+			complete(t, succession)
+			checkDone(t, directory, current, next)
+		})
+	}
+}
+
+func checkOneInForce(t *testing.T, directory string, kept *keeper, current, next *Authority) {
+	t.Helper()
+	inForce, err := Load(directory, clockAt(start))
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case inForce.Certificate.Equal(next.Certificate):
+		past, err := Past(directory, clockAt(start))
+		if err != nil || len(past) != 1 || !past[0].Certificate.Equal(current.Certificate) || !kept.past[string(current.Certificate.Raw)] {
+			t.Errorf("the next is in force, and of the one before remain %v, %v", past, err)
+		}
+	case !inForce.Certificate.Equal(current.Certificate):
+		t.Error("neither is in force")
+	}
+}
+
+// complete does what `capf ca activate` does when it is run again.
+func complete(t *testing.T, succession Succession) {
+	t.Helper()
+	next, err := Next(succession.Directory, succession.Environment)
+	if capf.HasCode(err, capf.CodeNotFound) {
+		_, err = Finish(succession.Directory, succession.Environment)
+	} else if err == nil {
+		err = succession.Run(t.Context(), next)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkDone(t *testing.T, directory string, current, next *Authority) {
+	t.Helper()
+	want := next.CertificateFiles()
+	for _, one := range []struct {
+		name      string
+		authority *Authority
+	}{{"keys/capf.pem", next}, {"keys/old-" + capf.FormatSerial(current.Certificate.SerialNumber) + ".pem", current}} {
+		content, err := one.authority.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[one.name] = content
+	}
+	found := files(t, directory)
+	for name, content := range want {
+		if !bytes.Equal(found[name], content) {
+			t.Errorf("%s is not what it should be", name)
+		}
+	}
+	if len(found) != len(want) {
+		t.Errorf("%d files instead of %d", len(found), len(want))
+	}
+	if needed, err := Finish(directory, clockAt(start)); needed || err != nil {
+		t.Errorf("something was left to do: %v", err)
+	}
+}
+
+func TestSuccessionRefuses(t *testing.T) {
+	directory, _, next := renewed(t)
+	late := Succession{Directory: directory, Environment: clockAt(start.AddDate(30, 0, 0)), Keeper: &keeper{}}
+	expired, err := Next(directory, late.Environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := late.Run(t.Context(), expired); !capf.HasCode(err, capf.CodeUnavailable) || !strings.Contains(err.Error(), "clock") {
+		t.Errorf("one that has ended: %v", err)
+	}
+	unlock, err := lockKeys(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	succession := Succession{Directory: directory, Environment: clockAt(start), Keeper: &keeper{}}
+	if err := succession.Run(t.Context(), next); !capf.HasCode(err, capf.CodeBusy) {
+		t.Errorf("beside another command: %v", err)
+	}
+	unlock()
+	if err := succession.Run(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if err := succession.Run(t.Context(), next); !capf.HasCode(err, capf.CodeNotFound) {
+		t.Errorf("a second time: %v", err)
+	}
+}
+
+// A file in DATA that bears a past name but is somebody's own stays.
+func TestFinishRemovesOnlyItsOwn(t *testing.T) {
+	directory, current, next := renewed(t)
+	path := filepath.Join(directory, current.Name()+".0")
+	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Succession{Directory: directory, Environment: clockAt(start), Keeper: &keeper{}}).Run(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != "mine" {
+		t.Errorf("%q, %v", content, err)
+	}
+}

@@ -1,0 +1,17 @@
+package sqlite
+
+import (
+	"capf/runtime/capf"
+	"capf/runtime/store"
+)
+
+// addBroken keeps, among the attempts of its phone, a session that did not come to the end of its operation.
+func (s *Store) addBroken(tx *store.Statements, ref capf.OperationRef, result capf.Result) error {
+	broken := capf.Attempt{At: s.now(), Result: result, Detail: "the session ended inside the operation, which stays pending"}
+	_, err := tx.First(store.Into(&broken.Device, &broken.Address, &broken.TLS),
+		`SELECT device, session_address, session_tls FROM operations WHERE id = +?1`, ref.ID)
+	if err != nil {
+		return err
+	}
+	return recordAttempt(tx, store.ClipAttempt(broken))
+}
