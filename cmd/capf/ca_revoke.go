@@ -37,7 +37,7 @@ func (c *caRevokeCommand) Run(app *app) error {
 		for _, one := range revoked {
 			explainRevocation(app, one)
 		}
-		app.say("servers learn of it from the CRL: `capf ca crl`, or /capf.crl of the service")
+		app.say("servers learn of it from the CRL of its issuer: `capf ca crl`, or /capf.crl of the service; for an earlier CAPF certificate `capf ca crl --issuer SERIAL` only")
 		return nil
 	})
 }

@@ -61,6 +61,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run carries out one command and gives the exit status.
 func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// A limit on file sizes is to be an error of the write, not the end of the process.
+	signal.Ignore(syscall.SIGXFSZ)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var commands commands

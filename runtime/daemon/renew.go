@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -30,6 +31,8 @@ type upkeep struct {
 	resetter *reset.Resetter // nil: none is configured
 	clock    func() time.Time
 	log      *slog.Logger
+	// issuerEnds gives the end of the CAPF certificate, past which no LSC reaches; nil: not looked at.
+	issuerEnds func() time.Time
 
 	renewed, reset time.Time // the openings whose work is done, by when they began
 }
@@ -37,7 +40,8 @@ type upkeep struct {
 const upkeepEvery = time.Minute
 
 func (d *Daemon) newUpkeep() *upkeep {
-	return &upkeep{store: d.store, trust: d.server.Trust, resetter: d.resetter, clock: d.options.Environment.Clock, log: d.options.Log}
+	return &upkeep{store: d.store, trust: d.server.Trust, resetter: d.resetter, clock: d.options.Environment.Clock, log: d.options.Log,
+		issuerEnds: func() time.Time { return d.identity.Authority().Certificate.NotAfter }}
 }
 
 // run looks at the window now and then until the context ends.
@@ -130,6 +134,8 @@ func (u *upkeep) renew(ctx context.Context, window capf.Window, opening capf.Ope
 	return scheduled, nil
 }
 
+var errEndsWithIssuer = errors.New("its LSC ends with the CAPF certificate, and so would another: make a successor with `capf ca renew`")
+
 func (u *upkeep) findRenewals(ctx context.Context, window capf.Window, opening capf.Opening) (renewals, error) {
 	anchors, err := u.trust.Anchors(ctx, capf.LSC)
 	if err != nil {
@@ -141,6 +147,10 @@ func (u *upkeep) findRenewals(ctx context.Context, window capf.Window, opening c
 			return nil
 		}
 		change, err := phone.Renewal(anchors, u.clock())
+		if u.issuerEnds != nil && !phone.LSC.NotAfter.Before(u.issuerEnds()) {
+			// It would end when this one does, and be due again and again.
+			err = errEndsWithIssuer
+		}
 		if err != nil {
 			if found.stuck++; found.stuck <= mostExamples {
 				found.why = append(found.why, fmt.Sprintf("%s: %v", phone.Device, err))
