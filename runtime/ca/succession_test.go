@@ -263,3 +263,17 @@ func TestFinishRemovesOnlyItsOwn(t *testing.T) {
 		t.Errorf("%q, %v", content, err)
 	}
 }
+
+// An activation that was cut off leaves the key in force under both names: it is not among the past ones, and its
+// certificate is not cleared away.
+func TestTheOneInForceIsNotPast(t *testing.T) {
+	directory, current, _ := renewed(t)
+	keys := filepath.Join(directory, "keys")
+	if err := os.Link(filepath.Join(keys, "capf.pem"), filepath.Join(keys, "old-"+capf.FormatSerial(current.Certificate.SerialNumber)+".pem")); err != nil {
+		t.Fatal(err)
+	}
+	past, err := Past(directory, clockAt(start))
+	if err != nil || len(past) != 0 {
+		t.Errorf("%d past ones, %v", len(past), err)
+	}
+}
