@@ -34,6 +34,10 @@ func readList(app *app, path string) ([]byte, error) {
 		})
 		return raw, err
 	}
+	return readListFile(path)
+}
+
+func readListFile(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "trust list", Err: err}

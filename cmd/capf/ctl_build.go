@@ -19,14 +19,15 @@ type ctlBuildCommand struct {
 // Run builds a list, signed by a token of the newest one, and keeps it.
 func (c *ctlBuildCommand) Run(app *app) error {
 	return app.withStore(func(store *sqlite.Store) error {
-		contents, err := c.contents(app, store)
+		tokens, err := store.Tokens(app.ctx)
 		if err != nil {
 			return err
 		}
-		signers, err := loadSigners(app, store)
+		contents, err := c.contents(app, store, tokens)
 		if err != nil {
 			return err
 		}
+		signers := loadSigners(app, tokens)
 		latest, err := store.LatestCTL(app.ctx)
 		if err != nil && !capf.HasCode(err, capf.CodeNotFound) {
 			return err
@@ -51,7 +52,7 @@ func (c *ctlBuildCommand) Run(app *app) error {
 
 // contents gathers what the list is made of: tokens, nodes, and the CAPF certificate under the publisher's
 // name, with the next one where there is one.
-func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store) (ctl.Contents, error) {
+func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store, tokens []capf.Token) (ctl.Contents, error) {
 	authority, err := app.authority()
 	if err != nil {
 		return ctl.Contents{}, err
@@ -63,10 +64,6 @@ func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store) (ctl.Contents,
 	contents := ctl.Contents{Timestamp: time.Now().UTC().Truncate(time.Second), Digest: digest, SingleToken: c.SingleToken,
 		// Phones of the 4.1 era are to be spared the element [P], and a list is for all phones of the cluster.
 		SignerVersion: ctl.SignerVersionOmitted}
-	tokens, err := store.Tokens(app.ctx)
-	if err != nil {
-		return ctl.Contents{}, err
-	}
 	for _, token := range tokens {
 		contents.Tokens = append(contents.Tokens, ctl.SAST{Name: token.Name, Certificate: parseStored(token.Certificate)})
 	}
@@ -102,11 +99,7 @@ func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store) (ctl.Contents,
 }
 
 // loadSigners loads the tokens whose keys are at hand, and says which are not.
-func loadSigners(app *app, store *sqlite.Store) ([]*ctl.Token, error) {
-	stored, err := store.Tokens(app.ctx)
-	if err != nil {
-		return nil, err
-	}
+func loadSigners(app *app, stored []capf.Token) []*ctl.Token {
 	var signers []*ctl.Token
 	for _, token := range stored {
 		loaded, err := ctl.LoadToken(token.Location)
@@ -119,5 +112,5 @@ func loadSigners(app *app, store *sqlite.Store) ([]*ctl.Token, error) {
 		}
 		signers = append(signers, loaded)
 	}
-	return signers, nil
+	return signers
 }

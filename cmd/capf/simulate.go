@@ -3,10 +3,8 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -92,14 +90,9 @@ func (c *simulateCommand) trust() (phone.VerifyServer, error) {
 	if c.NoCTL {
 		return phone.AnyServer, nil
 	}
-	file, err := os.Open(c.CTL)
+	raw, err := readListFile(c.CTL)
 	if err != nil {
-		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "trust list", Err: err}
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, maxListFile))
-	if err != nil {
-		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "trust list", Err: err}
+		return nil, err
 	}
 	verify, err := phone.TrustList(raw)
 	if err != nil {

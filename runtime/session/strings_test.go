@@ -30,8 +30,8 @@ func (s *service) typing(name, text string) phone.Config {
 // does not help. Then it goes on, and after fifty in all the string is void and the operation failed.
 func TestWrongStringsAreThrottled(t *testing.T) {
 	s := newService(t, usual())
-	clock := &movingClock{now: time.Now()}
-	s.change(func(server *session.Server) { server.Clock = clock.read })
+	clock := &settable{now: time.Now()}
+	s.change(func(server *session.Server) { server.Clock = clock.Now })
 	s.pendingByString(device, "87654321")
 	for range 10 {
 		s.call(s.typing(device, "11111111"))
@@ -48,7 +48,7 @@ func TestWrongStringsAreThrottled(t *testing.T) {
 		t.Fatal("waiting changed the operation")
 	}
 	for range 4 {
-		clock.advance(10*time.Minute + time.Second)
+		clock.set(clock.Now().Add(10*time.Minute + time.Second))
 		for range 10 {
 			s.call(s.typing(device, "11111111"))
 		}
@@ -57,7 +57,7 @@ func TestWrongStringsAreThrottled(t *testing.T) {
 	if s.status(device) != capf.StatusFailed || *found.LastResult != capf.ResultInvalidAuthString || !found.AuthString.IsZero() {
 		t.Errorf("after fifty: %s, result %v", s.status(device), found.LastResult)
 	}
-	clock.advance(time.Hour)
+	clock.set(clock.Now().Add(time.Hour))
 	if outcome := s.call(s.typing(device, "87654321")); outcome.Err == nil || len(s.certificates(device)) != 0 {
 		t.Error("the string outlived fifty wrong ones")
 	}
@@ -65,13 +65,13 @@ func TestWrongStringsAreThrottled(t *testing.T) {
 
 func TestTheRightStringAfterTheWait(t *testing.T) {
 	s := newService(t, usual())
-	clock := &movingClock{now: time.Now()}
-	s.change(func(server *session.Server) { server.Clock = clock.read })
+	clock := &settable{now: time.Now()}
+	s.change(func(server *session.Server) { server.Clock = clock.Now })
 	s.pendingByString(device, "87654321")
 	for range 10 {
 		s.call(s.typing(device, "11111111"))
 	}
-	clock.advance(10*time.Minute + time.Second)
+	clock.set(clock.Now().Add(10*time.Minute + time.Second))
 	if outcome := s.call(s.typing(device, "87654321")); outcome.Err != nil {
 		t.Error(outcome.Err)
 	}
@@ -107,23 +107,6 @@ func TestNewStringBeginsAnew(t *testing.T) {
 	if outcome := s.call(s.typing(device, "12348765")); outcome.Err != nil {
 		t.Error(outcome.Err)
 	}
-}
-
-type movingClock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *movingClock) read() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *movingClock) advance(by time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(by)
 }
 
 // C4 and C5: a phone that takes longer than it may is asked again, then the operation has failed, timed out.
