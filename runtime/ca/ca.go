@@ -183,5 +183,5 @@ func (a *Authority) Name() string { return a.Certificate.Subject.CommonName }
 
 // TLS is the certificate for handshakes with phones.
 func (a *Authority) TLS() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{a.Certificate.Raw}, PrivateKey: a.signer, Leaf: a.Certificate}
+	return tls.Certificate{Certificate: [][]byte{a.Certificate.Raw}, PrivateKey: working(a.signer), Leaf: a.Certificate}
 }

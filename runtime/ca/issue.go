@@ -24,7 +24,7 @@ func (a *Authority) Issue(ctx context.Context, request capf.LSCRequest) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.CreateCertificate(a.random, template, a.Certificate, request.PublicKey, a.signer)
+	der, err := x509.CreateCertificate(a.random, template, a.Certificate, request.PublicKey, working(a.signer))
 	if err != nil {
 		return nil, fmt.Errorf("sign the LSC of %s: %w", request.Device, err)
 	}
