@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -222,8 +223,14 @@ func (w *Writer) run(group []*member) {
 // begin takes the member into work, unless its caller has left.
 func (m *member) begin() bool { return m.state.CompareAndSwap(memberWaiting, memberBegun) }
 
+// waits tells whether the caller is still there.
+func (m *member) waits() bool { return m.state.Load() == memberWaiting }
+
 // runGroup commits the members together. Where the transaction as a whole fails, all of them do.
 func (w *Writer) runGroup(group []*member) {
+	if !slices.ContainsFunc(group, (*member).waits) {
+		return // to take the write lock would keep another process waiting for nothing
+	}
 	var begun []*member
 	_, broken := w.statements.Exec(w.dialect.Begin)
 	useful := false
