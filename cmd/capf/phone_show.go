@@ -71,6 +71,9 @@ func readStory(app *app, store *sqlite.Store, device string) (*capf.Story, error
 	if story.Held, err = store.LastHeldCall(app.ctx, device); err != nil {
 		return nil, err
 	}
+	if story.Idle, err = store.LastIdleCall(app.ctx, device); err != nil {
+		return nil, err
+	}
 	if story.Reset, err = store.LastReset(app.ctx, device); err != nil {
 		return nil, err
 	}
@@ -172,7 +175,16 @@ func storyTables(story *capf.Story) []*table {
 		certificates.add(one.Serial, one.Kind, one.State, one.Source, capf.FormatTime(one.NotBefore), capf.FormatTime(one.NotAfter),
 			capf.FormatTime(one.RecordedAt), capf.FormatTime(one.ConfirmedAt), capf.FormatTime(one.RevokedAt), one.RevokeReason, one.Issuer)
 	}
-	return []*table{operations, attempts, certificates, handshakeTable(story.Handshakes)}
+	return []*table{operations, attempts, certificates, handshakeTable(story.Handshakes), idleTable(story.Idle)}
+}
+
+// idleTable has one row at the most: the last call in the phone's name for which nothing was pending.
+func idleTable(call *capf.IdleCall) *table {
+	t := &table{name: "idle-calls", columns: []string{"at", "address", "tls"}}
+	if call != nil {
+		t.add(capf.FormatTime(call.At), call.Address, call.TLS)
+	}
+	return t
 }
 
 // handshakeTable has one row at the most: the address that the phone used last.

@@ -144,6 +144,10 @@ func TestStoryOfPhone(t *testing.T) {
 	})
 	call("47110815")
 	tells("install succeeded", "none")
+	call("47110815") // once more, for nothing
+	waitFor(t, "the idle call in the story", func() bool {
+		return strings.Contains(i.phone(device)["diagnosis"], "a call in the name of the phone came at ")
+	})
 	fields := i.phone(device)
 	if fields["tls"] != "1.2" || fields["result"] != "0" {
 		t.Errorf("tls %q, result %q", fields["tls"], fields["result"])
@@ -152,7 +156,8 @@ func TestStoryOfPhone(t *testing.T) {
 		Operations   []struct{ Ending, Address, TLS, Session string }
 		Attempts     []struct{ Address, TLS string }
 		Certificates []struct{ State, Kind string }
-		Failed       []struct{ Kind string } `json:"failed-handshakes"`
+		Failed       []struct{ Kind string }             `json:"failed-handshakes"`
+		Idle         []struct{ At, Address, TLS string } `json:"idle-calls"`
 	}
 	i.read(&story, "phone", "show", device)
 	if len(story.Operations) != 1 || story.Operations[0].Ending != "success" || story.Operations[0].Address != "127.0.0.1" ||
@@ -164,6 +169,9 @@ func TestStoryOfPhone(t *testing.T) {
 	}
 	if len(story.Certificates) != 1 || story.Certificates[0].State != "confirmed" || len(story.Failed) != 1 || story.Failed[0].Kind != "not-tls" {
 		t.Errorf("certificates %+v, handshakes %+v", story.Certificates, story.Failed)
+	}
+	if len(story.Idle) != 1 || story.Idle[0].At == "" || story.Idle[0].Address != "127.0.0.1" || story.Idle[0].TLS != "1.2" {
+		t.Errorf("idle calls %+v", story.Idle)
 	}
 	report := i.capf("report", "--csv", "-")
 	if !strings.Contains(report, ",result,tls\n") || !strings.Contains(report, ",0,1.2\n") {

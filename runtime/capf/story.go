@@ -12,6 +12,7 @@ type Story struct {
 	Attempts     []Attempt         // sessions that did not come to the end of an operation, the newest first
 	Certificates []Certificate
 	Held         *HeldCall // the last call that the maintenance window held back; nil for none
+	Idle         *IdleCall // the last call in its name for which nothing was pending; nil for none
 	Reset        *Reset    // the last one that was asked for; nil for none
 
 	// Handshakes are those that failed from LastAddress while the service has run; nil for none.
@@ -45,7 +46,7 @@ func (s *Story) Diagnose(at Moment) Diagnosis {
 	case StatusSuccess:
 		return s.diagnoseSuccess(at)
 	case StatusFailed:
-		return Diagnosis{fmt.Sprintf("%s failed at %s: %s%s", last.Operation, FormatTime(last.EndedAt), resultText(last.Result), detailText(last.Detail)),
+		return Diagnosis{fmt.Sprintf("%s failed at %s: %s%s", last.Operation, FormatTime(last.EndedAt), resultText(last.Result), detailText(last.Detail)) + s.idleText(last.EndedAt),
 			stepAfter(last.Result, s.setAgain())}
 	case StatusExpired:
 		return s.diagnoseExpired()
@@ -57,25 +58,30 @@ func (s *Story) Diagnose(at Moment) Diagnosis {
 }
 
 func (s *Story) diagnoseNothing() Diagnosis {
-	text := "no operation was ever set"
+	text, ended := "no operation was ever set", time.Time{}
 	if last := s.Phone.Last; last != nil {
+		ended = last.EndedAt
 		text = fmt.Sprintf("nothing is pending: the last operation, %s, was %s at %s by %s", last.Operation, last.Ending, FormatTime(last.EndedAt), last.EndedBy)
 	}
-	return Diagnosis{text, "set one: `capf phone set " + s.Phone.Device + " --operation install`"}
+	return Diagnosis{text + s.idleText(ended), "set one: `capf phone set " + s.Phone.Device + " --operation install`"}
 }
 
 func (s *Story) diagnoseSuccess(at Moment) Diagnosis {
 	last := s.Phone.Last
-	text := fmt.Sprintf("%s succeeded at %s (%s%s)", last.Operation, FormatTime(last.EndedAt), resultText(last.Result), detailText(last.Detail))
+	text := fmt.Sprintf("%s succeeded at %s (%s%s)", last.Operation, FormatTime(last.EndedAt), resultText(last.Result), detailText(last.Detail)) + s.idleText(last.EndedAt)
 	switch {
 	case s.Phone.LSCStatus(at.Now) == LSCExpired:
 		return Diagnosis{text + "; the LSC has ended since, at " + FormatTime(s.Phone.LSC.NotAfter),
 			"set the next install; a phone by existing certificate needs another authentication mode for it"}
 	case len(s.Attempts) > 0 && s.Attempts[0].At.After(last.EndedAt):
-		return Diagnosis{fmt.Sprintf("%s; a call after it was refused: %s", text, s.attemptText(s.Attempts[0])), "none, unless the phone was to call again: then set an operation"}
+		return Diagnosis{fmt.Sprintf("%s; a call after it was refused: %s", text, s.attemptText(s.Attempts[0])), stepAfterCall}
+	case s.isIdleSince(last.EndedAt):
+		return Diagnosis{text, stepAfterCall}
 	}
 	return Diagnosis{text, "none"}
 }
+
+const stepAfterCall = "none, unless the phone was to call again: then set an operation"
 
 func (s *Story) diagnoseExpired() Diagnosis {
 	last := s.Phone.Last
@@ -135,11 +141,14 @@ func (s *Story) diagnoseAttempts(attempts []Attempt) Diagnosis {
 // diagnoseSilence is for a phone that has not said its name since the operation was set.
 func (s *Story) diagnoseSilence(at Moment) Diagnosis {
 	last := s.Phone.Last
-	text := "the phone has never connected"
-	if known := s.lastCall(); !known.IsZero() {
-		text = fmt.Sprintf("the phone has not called since the %s was set at %s by %s; before that, it called at %s from %s",
-			last.Operation, FormatTime(last.CreatedAt), last.CreatedBy, FormatTime(known), s.LastAddress())
+	text, known := "the phone has never connected", s.lastCall()
+	if !known.IsZero() || s.Idle != nil {
+		text = fmt.Sprintf("the phone has not called since the %s was set at %s by %s", last.Operation, FormatTime(last.CreatedAt), last.CreatedBy)
 	}
+	if !known.IsZero() {
+		text += fmt.Sprintf("; before that, it called at %s from %s", FormatTime(known), s.LastAddress())
+	}
+	text += s.idleText(known)
 	if s.Reset != nil && !s.Reset.At.Before(last.CreatedAt) {
 		text += fmt.Sprintf("; a reset was asked for at %s by %s", FormatTime(s.Reset.At), s.Reset.By)
 		if s.Reset.Problem != "" {

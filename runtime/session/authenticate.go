@@ -25,6 +25,9 @@ func (s *session) identify(ctx context.Context) error {
 	if err := s.authenticate(ctx, response); err != nil {
 		return err
 	}
+	if s.params, err = s.server.Phones.Parameters(ctx); err != nil {
+		return err
+	}
 	return s.holdBack(ctx)
 }
 
@@ -82,7 +85,16 @@ func (s *session) nothingPending(ctx context.Context) error {
 		return &capf.Error{Code: capf.CodeNoOperation, Message: "the operation expired at " + capf.FormatTime(last.CompletesBy),
 			Hint: "set it again"}
 	}
+	s.recordIdleCall(ctx)
 	return &capf.Error{Code: capf.CodeNoOperation, Message: "no operation is pending"}
+}
+
+// recordIdleCall keeps the call for the story of the phone in whose name it came.
+func (s *session) recordIdleCall(ctx context.Context) {
+	err := s.server.Phones.RecordIdleCall(ctx, capf.IdleCall{Device: s.device, Address: s.info.Address, TLS: s.info.TLS, At: s.server.Clock().UTC()})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		s.log.Error("the call could not be recorded", "error", err)
+	}
 }
 
 func (s *session) authenticate(ctx context.Context, response wire.AuthenticationResponse) error {

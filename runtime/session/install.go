@@ -90,7 +90,8 @@ func (s *session) checkOwner(ctx context.Context, encoded []byte) (known bool, p
 	return false, &outcome, nil
 }
 
-// record puts the certificate on disk, as issued, before it leaves.
+// record puts the certificate on disk, as issued, before it leaves; also where a newer session has taken over
+// meanwhile: of what an authority has signed there must be a record.
 func (s *session) record(ctx context.Context, der []byte) (int64, error) {
 	certificate, err := capf.ReadCertificate(der)
 	if err != nil {
@@ -100,6 +101,8 @@ func (s *session) record(ctx context.Context, der []byte) (int64, error) {
 	certificate.State, certificate.Source = capf.CertificateIssued, capf.SourceIssued
 	certificate.Operation = s.phone.Last.Ref.ID
 	certificate.RecordedAt = s.server.Clock().UTC().Truncate(time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
+	defer cancel()
 	return s.server.Operations.AddIssued(ctx, s.phone.Last.Ref, certificate)
 }
 

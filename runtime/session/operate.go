@@ -14,18 +14,24 @@ const writeWithin = 10 * time.Second
 
 // operate carries out the pending operation. On disk stand, in this order: that a session serves it, each
 // certificate before it leaves, and the outcome before the phone hears of it. Whatever ends the session
-// before the outcome leaves the operation pending, its authentication string with it.
-func (s *session) operate(ctx context.Context) (wire.Reason, error) {
+// before the outcome leaves the operation pending, its authentication string with it. ctx ends when a newer
+// session takes over; service only with the service.
+func (s *session) operate(ctx, service context.Context) (wire.Reason, error) {
 	ref := s.phone.Last.Ref
 	if err := s.server.Operations.BeginOperation(ctx, s.device, ref, s.info); err != nil {
+		err = cutShort(ctx, err)
+		if s.tookOver { // the session before may have had to leave it in progress
+			s.release(service, ref, err)
+		}
 		return 0, s.supersededIsNothing(err)
 	}
 	s.view.begun(s.phone.Last.Operation)
 	s.log.Info("operation begins", "operation", s.phone.Last.Operation)
 	unfinished := errUnfinished
-	defer func() { s.release(ctx, ref, unfinished) }()
+	defer func() { s.release(service, ref, unfinished) }()
 	var outcome capf.Outcome
 	if outcome, unfinished = s.carryOut(ctx); unfinished != nil {
+		unfinished = cutShort(ctx, unfinished)
 		return 0, unfinished
 	}
 	outcome.At, outcome.By = s.server.Clock().UTC().Truncate(time.Second), "phone at "+s.info.Address
@@ -72,6 +78,15 @@ func (s *session) carryOut(ctx context.Context) (capf.Outcome, error) {
 	}
 }
 
+// cutShort marks a failure before the outcome as the line's where the session was let go: whatever the store
+// or the issuer says of that is no fault of theirs.
+func cutShort(ctx context.Context, err error) error {
+	if ctx.Err() == nil || isLineBroken(err) {
+		return err
+	}
+	return &lineError{err}
+}
+
 // reasonFor gives the end of session for an outcome: after a Troubleshoot nothing was changed [P].
 func reasonFor(operation capf.Operation, outcome capf.Outcome) wire.Reason {
 	switch {
@@ -91,8 +106,9 @@ const releaseAgain = time.Second
 
 // release leaves the operation pending where something cut it short, also while the service stops. Where the
 // store does not take that, the phone is let go, and it is tried again until the store does, a newer session
-// of the phone takes over, or the service stops: an operation that seems to be served would never expire.
-func (s *session) release(ctx context.Context, ref capf.OperationRef, cause error) {
+// of the phone takes over, and this with it, or the service stops: an operation that seems to be served would
+// never expire.
+func (s *session) release(service context.Context, ref capf.OperationRef, cause error) {
 	if cause == nil || capf.HasCode(cause, capf.CodeSuperseded) {
 		return // done, or no longer ours to touch
 	}
@@ -105,9 +121,9 @@ func (s *session) release(ctx context.Context, ref capf.OperationRef, cause erro
 	s.log.Error("operation not released: line closed, so that the phone tries again; to be released as soon as the store takes it",
 		"cause", cause, "error", err)
 	_ = s.conn.NetConn().Close()
-	for err != nil && ctx.Err() == nil && !s.superseded.Load() {
-		sleep(ctx, releaseAgain)
-		err = s.releaseWithin(ctx, ref, result)
+	for err != nil && service.Err() == nil && !s.server.registry.handOver(s) {
+		sleep(service, releaseAgain)
+		err = s.releaseWithin(service, ref, result)
 	}
 }
 

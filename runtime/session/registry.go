@@ -1,6 +1,13 @@
 package session
 
-import "sync"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"capf/runtime/capf"
+)
 
 // registry knows the sessions of each device that have authenticated. The newest takes over: the one before
 // is closed, and has let go of its operation before the newest begins.
@@ -15,9 +22,14 @@ type claims struct {
 	newest *session // owns it, or waits for the owner to let go
 }
 
-// claim makes s the owner of its device's operation. It reports false where a still newer session came
-// before or while it waited: that one has it then.
-func (r *registry) claim(s *session) bool {
+// takeoverWithin is how long a newer session waits for the one before to let go. That one has been told to,
+// and has at most a certificate and how it ended to write. A phone is not kept waiting for longer: it returns.
+const takeoverWithin = 2 * writeWithin
+
+// claim makes s the owner of its device's operation, or gives an error that ends s without a word to the
+// phone: where a still newer session came before or while it waited, that one has the operation; where the
+// one before does not let go in time, that one keeps it (CodeBusy). ctx is that of s, which its abort ends.
+func (r *registry) claim(ctx context.Context, s *session) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.devices == nil {
@@ -29,31 +41,73 @@ func (r *registry) claim(s *session) bool {
 		r.devices[s.device] = c
 	}
 	if c.newest != nil && c.newest.number > s.number {
-		return false // it called before, and was slower to get here
+		return errOvertaken // s called before, and was slower to get here
 	}
 	if c.newest != nil {
 		c.newest.log.Info("a newer session of the phone takes over")
 		c.newest.abort()
 	}
 	c.newest = s
-	for c.owner != nil {
-		owner := c.owner
-		r.mu.Unlock()
-		<-owner.done
-		r.mu.Lock()
-		if c.newest != s {
-			return false
-		}
+	if c.owner != nil {
+		s.tookOver = true
+		return r.await(ctx, c, s)
 	}
 	c.owner = s
-	return true
+	return nil
+}
+
+var errOvertaken = onLine(errors.New("a newer session of the phone has taken over"))
+
+// await waits, with the lock let go meanwhile, until the owner lets go.
+func (r *registry) await(ctx context.Context, c *claims, s *session) error {
+	patience, cancel := context.WithTimeout(ctx, takeoverWithin)
+	defer cancel()
+	for c.owner != nil && c.newest == s && patience.Err() == nil {
+		letGo := c.owner.done
+		r.mu.Unlock()
+		select {
+		case <-letGo:
+		case <-patience.Done():
+		}
+		r.mu.Lock()
+	}
+	switch {
+	case c.newest != s:
+		return errOvertaken
+	case c.owner == nil:
+		c.owner = s
+		return nil
+	}
+	c.newest = c.owner
+	if err := ctx.Err(); err != nil {
+		return onLine(fmt.Errorf("wait for the session before: %w", err))
+	}
+	return &capf.Error{Code: capf.CodeBusy, Message: fmt.Sprintf("the session before has not let go of the operation within %s", takeoverWithin),
+		Hint: "see in its trace what it waits for: a store or a certificate authority that does not answer"}
 }
 
 // drop lets go of what s owns and tells whoever waits for it.
 func (r *registry) drop(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if c := r.devices[s.device]; c != nil && c.owner == s {
+		r.letGo(c, s)
+	}
+}
+
+// handOver is drop where a newer session waits; elsewhere it gives false and changes nothing.
+func (r *registry) handOver(s *session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	c := r.devices[s.device]
+	if c.newest == s {
+		return false
+	}
+	r.letGo(c, s)
+	return true
+}
+
+func (r *registry) letGo(c *claims, s *session) {
 	c.owner = nil
 	if c.newest == s {
 		delete(r.devices, s.device)

@@ -23,6 +23,8 @@ type Phones interface {
 	Parameters(ctx context.Context) (capf.Parameters, error)
 	// RecordAttempt adds to the bounded log of attempts.
 	RecordAttempt(ctx context.Context, attempt capf.Attempt) error
+	// RecordIdleCall keeps a call for which nothing was pending, in place of the one before of that phone.
+	RecordIdleCall(ctx context.Context, call capf.IdleCall) error
 }
 
 // Operations is how a session carries out an operation. Each call is on disk when it returns. An operation

@@ -32,7 +32,11 @@ type session struct {
 	phone   capf.Phone
 	info    capf.SessionInfo
 	params  capf.Parameters
+	reader  wire.Reader
 	done    chan struct{} // closed when it has let go of its operation
+
+	cancel   context.CancelFunc // ends what it does for its operation; of a session that has authenticated
+	tookOver bool               // from a session before, which had not let go yet
 
 	unanswered int // key generation requests
 
@@ -112,19 +116,17 @@ func (s *session) run(ctx context.Context) {
 
 // converse gives the reason with which the session ends.
 func (s *session) converse(ctx context.Context) (wire.Reason, error) {
-	params, err := s.server.Phones.Parameters(ctx)
-	if err != nil {
-		return 0, err
-	}
-	s.params = params
 	if err := s.identify(ctx); err != nil {
 		return s.reasonOf(err), err
 	}
-	if !s.server.registry.claim(s) {
-		return 0, onLine(errors.New("a newer session of the phone has taken over"))
+	own, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.cancel = cancel
+	if err := s.server.registry.claim(own, s); err != nil {
+		return s.reasonOf(err), err
 	}
 	defer s.server.registry.drop(s)
-	reason, err := s.operate(ctx)
+	reason, err := s.operate(own, ctx)
 	if err != nil {
 		return s.reasonOf(err), err
 	}
@@ -180,9 +182,11 @@ func isLineBroken(err error) bool {
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
-// abort closes the connection from outside the session.
+// abort ends a session that has authenticated from outside: what it does for its operation, also where that
+// is to wait for an issuer, and its connection.
 func (s *session) abort() {
 	s.superseded.Store(true)
+	s.cancel()
 	_ = s.conn.NetConn().Close()
 }
 
@@ -208,12 +212,13 @@ func (s *session) send(message wire.Message) error {
 	return onLine(wire.WriteMessage(s.conn, message))
 }
 
-// receive reads one message. The time is for all of it, so that bytes that drip in do not extend it.
+// receive reads one message. The time is for all of it, so that bytes that drip in do not extend it. What has
+// come of a message when the time is over is kept: the next call goes on there.
 func (s *session) receive(within time.Duration) (wire.Message, error) {
 	if err := s.conn.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return wire.Message{}, onLine(err)
 	}
-	message, err := wire.ReadMessage(s.conn, wire.MaxElements)
+	message, err := s.reader.Next(s.conn, wire.MaxElements)
 	if err != nil {
 		return wire.Message{}, onLine(err)
 	}

@@ -14,30 +14,7 @@ import (
 // Errors: io.EOF where the stream ended between two messages; a *[TruncatedError] with
 // io.ErrUnexpectedEOF where it ended inside one; *[MagicError], *[LengthError], *[MalformedError];
 // everything else is the error of the stream, wrapped.
-func ReadMessage(r io.Reader, max int) (Message, error) {
-	header := make([]byte, HeaderSize)
-	if n, err := io.ReadFull(r, header); err != nil {
-		return Message{}, readError(n, HeaderSize, err)
-	}
-	m, length, err := decodeHeader(header)
-	if err != nil {
-		return Message{}, err
-	}
-	if max = min(max, MaxElements); length > max {
-		return Message{}, &LengthError{What: "bytes of elements in " + m.Command.String(), Got: length, Max: max}
-	}
-	if length == 0 {
-		return m, nil
-	}
-	body := make([]byte, length)
-	if n, err := io.ReadFull(r, body); err != nil {
-		return Message{}, readError(HeaderSize+n, HeaderSize+length, err)
-	}
-	if m.Elements, err = decodeElements(m.Command, body); err != nil {
-		return Message{}, err
-	}
-	return m, nil
-}
+func ReadMessage(r io.Reader, max int) (Message, error) { return new(Reader).Next(r, max) }
 
 // readError tells the end of a stream inside a message from the end between two, and from a broken line.
 func readError(got, want int, err error) error {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 
 	"capf/runtime/capf"
@@ -77,21 +76,6 @@ func (s *Store) RemoveAnchor(ctx context.Context, id int64, detail, actor string
 			return err
 		}
 		return s.audit(tx, actor, "anchor remove", found[0].Serial, describeAnchor(found[0])+" "+detail)
-	})
-}
-
-// KeepPastAuthority makes the CAPF certificate that is about to be replaced an anchor for LSCs, so that what it
-// issued stays good, and records who activates which successor. Done twice it changes nothing.
-func (s *Store) KeepPastAuthority(ctx context.Context, past, successor *x509.Certificate, actor string) error {
-	serial := capf.FormatSerial(successor.SerialNumber)
-	anchor := capf.Anchor{Kind: capf.LSC, DER: past.Raw, Origin: "CAPF certificate before " + serial}
-	return s.writer.Do(ctx, func(tx *store.Statements) error {
-		id, err := s.addAnchor(tx, &anchor, actor)
-		if err != nil || id == 0 {
-			return err
-		}
-		return s.audit(tx, actor, "ca activate", serial, fmt.Sprintf("subject=%q after serial=%s subject=%q",
-			successor.Subject, anchor.Serial, anchor.Subject))
 	})
 }
 

@@ -20,6 +20,8 @@ func TestIssuerQueriesGoByAnIndex(t *testing.T) {
 		"unjudged":          {selectUnjudged, []any{0, "x", 1}, "INTEGER PRIMARY KEY (rowid>?)"},
 		"LSCs of a serial":  {selectCertificates + `WHERE serial = +?1 ORDER BY id`, []any{"x"}, "certificates_serial (serial=?)"},
 		"phones by issuer":  {countByIssuer, []any{"lsc"}, "SEARCH p USING PRIMARY KEY (device=?)"},
+		"activations":       {selectActivation, []any{"x"}, "audit_activations (subject=?)"},
+		"last reset":        {selectReset, []any{"x"}, "resets USING PRIMARY KEY (device=?)"},
 		"certificate found": {countByIssuer, []any{"lsc"}, "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"},
 	} {
 		plan := queryPlan(t, s, test.query, test.arguments...)

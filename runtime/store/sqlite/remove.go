@@ -39,7 +39,7 @@ func (s *Store) removePhone(tx *store.Statements, device, actor string) error {
 		return err
 	}
 	for _, query := range []string{`DELETE FROM held_calls WHERE device = +?1`, `DELETE FROM resets WHERE device = +?1`,
-		`DELETE FROM wrong_strings WHERE device = +?1`} {
+		`DELETE FROM wrong_strings WHERE device = +?1`, `DELETE FROM idle_calls WHERE device = +?1`} {
 		if _, err := tx.Exec(query, device); err != nil {
 			return err
 		}

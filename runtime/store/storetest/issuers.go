@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ type Authorities interface {
 	AddAnchors(ctx context.Context, anchors []capf.Anchor, actor string) ([]capf.Anchor, error)
 	RemoveAnchor(ctx context.Context, id int64, detail, actor string) error
 	KeepPastAuthority(ctx context.Context, past, successor *x509.Certificate, actor string) error
+	RecordActivation(ctx context.Context, inForce *x509.Certificate, note string) (recorded bool, err error)
 	LinkIssuers(ctx context.Context, authorities []capf.Anchor) error
 	PhonesByIssuer(ctx context.Context, kind capf.CertificateKind) (map[string]int, error)
 	RevokeLSCs(ctx context.Context, device, serial string, reason capf.RevokeReason, actor string) ([]capf.RevokedLSC, error)
@@ -29,6 +31,7 @@ var issuerTests = map[string]func(*suite){
 	"anchors are added all or none":                  anchorsAllOrNone,
 	"anchors are removed":                            anchorsRemoved,
 	"a past CAPF certificate becomes an anchor":      anchorsPast,
+	"an activation is on record once it was done":    activationRecorded,
 	"phones are counted by who signed":               issuersCounted,
 	"what a phone may hold counts":                   issuersMayHold,
 	"MICs are counted by themselves":                 issuersOfMICs,
@@ -109,7 +112,32 @@ func anchorsPast(s *suite) {
 	s.equal("anchors", len(anchors), 1)
 	s.equal("anchor", []any{anchors[0].SHA256, anchors[0].Origin},
 		[]any{past.anchor(capf.LSC).SHA256, "CAPF certificate before " + successor.anchor(capf.LSC).Serial})
-	s.equal("audit", len(s.audited("ca activate")), 1)
+	serial := successor.anchor(capf.LSC).Serial
+	s.equal("audit", s.audited("ca "), []string{"ca activating " + serial, "ca activating " + serial})
+}
+
+// activationRecorded: the first certificate is never activated; the second was begun and replaced; the third is.
+func activationRecorded(s *suite) {
+	first, second, third := newIssuer(s.t, "CAPF-1"), newIssuer(s.t, "CAPF-2"), newIssuer(s.t, "CAPF-3")
+	record := func(one *issuer, note string, want bool) {
+		s.t.Helper()
+		recorded, err := s.RecordActivation(s.ctx, one.certificate, note)
+		s.must(err)
+		s.equal("recorded", recorded, want)
+	}
+	record(first, "", false)
+	s.must(s.KeepPastAuthority(s.ctx, first.certificate, second.certificate, "anna"))
+	s.must(s.KeepPastAuthority(s.ctx, first.certificate, third.certificate, "berta"))
+	record(first, "", false)
+	for range 2 {
+		record(third, "late", len(s.audited("ca activate")) == 0)
+	}
+	entries, err := s.Audit(s.ctx, 1)
+	s.must(err)
+	serial := third.anchor(capf.LSC).Serial
+	s.equal("entry", entries, []capf.AuditEntry{{At: Start, Actor: "berta", Action: "ca activate", Subject: serial,
+		Detail: fmt.Sprintf("subject=%q after serial=%s subject=%q begun=%s: late", third.certificate.Subject, first.anchor(capf.LSC).Serial,
+			first.certificate.Subject, capf.FormatTime(Start))}})
 }
 
 // counts links the issuers and counts phones.

@@ -93,6 +93,7 @@ type Store interface {
 	Migration
 	Authorities
 	Windows
+	IdleCalls
 	// Commits gives the number of transactions that the group commit has made.
 	Commits() int64
 	Check(ctx context.Context) error
@@ -137,7 +138,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Store) {
 		tests map[string]func(*suite)
 	}{
 		{"phones", phoneTests}, {"filters", filterTests}, {"sessions", sessionTests}, {"certificates", certificateTests},
-		{"attempts", attemptTests}, {"seeing", seeingTests}, {"cluster", clusterTests}, {"migration", migrationTests}, {"concurrency", concurrencyTests},
+		{"attempts", attemptTests}, {"idle calls", idleCallTests}, {"seeing", seeingTests}, {"cluster", clusterTests}, {"migration", migrationTests}, {"concurrency", concurrencyTests},
 		{"issuers", issuerTests}, {"windows", windowTests},
 	} {
 		for name, test := range area.tests {
