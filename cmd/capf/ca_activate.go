@@ -20,9 +20,10 @@ type caActivateCommand struct {
 // run again.
 func (c *caActivateCommand) Run(app *app) error {
 	return app.withStore(func(store *sqlite.Store) error {
+		succession := ca.Succession{Directory: app.data, Environment: ca.System(), Keeper: store, Actor: actor()}
 		next, err := ca.Next(app.data, ca.System())
 		if capf.HasCode(err, capf.CodeNotFound) {
-			return finishActivation(app, err)
+			return finishActivation(app, succession, err)
 		}
 		if err != nil {
 			return err
@@ -30,7 +31,6 @@ func (c *caActivateCommand) Run(app *app) error {
 		if err := c.checkNodes(app, store, next); err != nil {
 			return err
 		}
-		succession := ca.Succession{Directory: app.data, Environment: ca.System(), Keeper: store, Actor: actor()}
 		if err := succession.Run(app.ctx, next); err != nil {
 			return err
 		}
@@ -41,8 +41,8 @@ func (c *caActivateCommand) Run(app *app) error {
 }
 
 // finishActivation completes what an interrupted run has left to do; where that is nothing, none is the answer.
-func finishActivation(app *app, none error) error {
-	completed, err := ca.Finish(app.data, ca.System())
+func finishActivation(app *app, succession ca.Succession, none error) error {
+	completed, err := succession.Finish(app.ctx)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func finishActivation(app *app, none error) error {
 	if err != nil {
 		return err
 	}
-	app.say("%s was in force already; CAPF.cer and %s.0 are now its own", authority.Name(), authority.Name())
+	app.say("%s was in force already; that is now on record, and CAPF.cer and %s.0 are its own", authority.Name(), authority.Name())
 	return nil
 }
 
@@ -83,6 +83,6 @@ func (c *caActivateCommand) checkNodes(app *app, store *sqlite.Store, next *ca.A
 	for _, problem := range problems.Errors {
 		app.say("warning: %v", problem)
 	}
-	return store.AddAudit(app.ctx, actor(), "ca activate", capf.FormatSerial(next.Certificate.SerialNumber),
+	return store.AddAudit(app.ctx, actor(), "ca activating", capf.FormatSerial(next.Certificate.SerialNumber),
 		fmt.Sprintf("forced, although nodes lack a list with it: %s", strings.Join(lacking, " ")))
 }

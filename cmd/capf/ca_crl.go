@@ -16,7 +16,7 @@ import (
 
 type caCRLCommand struct {
 	File   string `arg:"" optional:"" help:"Where to write it: PEM where the name ends in .pem, else DER. Without: PEM to standard output." type:"path"`
-	Days   int    `help:"How long it holds." default:"7"`
+	Days   int    `help:"How long it holds; never longer than the CAPF certificate that signs it." default:"7"`
 	Issuer string `help:"Serial number of a past CAPF certificate, for the LSCs that it issued; see capf ca list." placeholder:"SERIAL"`
 }
 
@@ -45,7 +45,8 @@ func (c *caCRLCommand) Run(app *app) error {
 			_, err = app.stdout.Write(text)
 			return err
 		case c.File == "":
-			return app.fields([]string{"number", "entries", "made-at", "pem"}, []any{made.Number, made.Entries, capf.FormatTime(made.MadeAt), string(text)})
+			return app.fields([]string{"number", "entries", "made-at", "until", "pem"},
+				[]any{made.Number, made.Entries, capf.FormatTime(made.MadeAt), capf.FormatTime(made.Until), string(text)})
 		}
 		content := made.DER
 		if strings.HasSuffix(strings.ToLower(c.File), ".pem") {
@@ -54,7 +55,7 @@ func (c *caCRLCommand) Run(app *app) error {
 		if err := renameio.WriteFile(c.File, content, 0o644); err != nil {
 			return &capf.Error{Code: capf.CodeUnavailable, Message: "write the CRL", Err: err, Hint: "check space and permissions"}
 		}
-		app.say("CRL number %d of %s with %d entries, good for %d days: %s", made.Number, authority.Name(), made.Entries, c.Days, c.File)
+		app.say("CRL number %d of %s with %d entries, good until %s: %s", made.Number, authority.Name(), made.Entries, capf.FormatTime(made.Until), c.File)
 		return nil
 	})
 }

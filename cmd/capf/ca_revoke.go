@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"capf/runtime/admin"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
 )
@@ -37,7 +38,8 @@ func (c *caRevokeCommand) Run(app *app) error {
 		for _, one := range revoked {
 			explainRevocation(app, one)
 		}
-		app.say("servers learn of it from the CRL of its issuer: `capf ca crl`, or /capf.crl of the service; for an earlier CAPF certificate `capf ca crl --issuer SERIAL` only")
+		app.say("servers learn of it from the CRL of its issuer: `capf ca crl`, or " + admin.PathCRL + " of the service; for an earlier CAPF certificate " +
+			"`capf ca crl --issuer SERIAL`, or the path that `capf ca list` names")
 		return nil
 	})
 }

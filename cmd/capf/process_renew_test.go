@@ -235,10 +235,15 @@ func (r *renewal) shown(device string) (fields struct {
 	return fields
 }
 
-// fetchCRL gives what the service serves.
+// fetchCRL gives what the service serves for the CAPF certificate in force.
 func (r *renewal) fetchCRL() (*x509.RevocationList, []byte) {
 	r.t.Helper()
-	answer, err := http.Get(r.admin + "/capf.crl")
+	return r.fetchCRLAt("/capf.crl")
+}
+
+func (r *renewal) fetchCRLAt(path string) (*x509.RevocationList, []byte) {
+	r.t.Helper()
+	answer, err := http.Get(r.admin + path)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -19,7 +20,7 @@ type simulateCommand struct {
 	Parallel   int           `help:"How many call at a time." default:"1"`
 	CTL        string        `name:"ctl" help:"The trust list by which the phones check the service." placeholder:"FILE" xor:"trust" required:""`
 	NoCTL      bool          `name:"no-ctl" help:"Take any service: for trials only." xor:"trust" required:""`
-	AuthString string        `help:"What the users type; without it the phones use the null string." placeholder:"DIGITS"`
+	AuthString string        `help:"What the users type; without it the phones show the LSC in their flash, or where there is none use the null string." placeholder:"DIGITS"`
 	KeySize    *capf.KeySize `help:"The only size of which the phones make keys; default: what the service asks for." placeholder:"K"`
 	TLS        string        `name:"tls" help:"Speak this version only: 1.0, 1.1, 1.2 or 1.3." placeholder:"V"`
 	Protocol   uint8         `help:"Version of the protocol: 2 or 3." default:"3"`
@@ -113,10 +114,26 @@ func (c *simulateCommand) prepare(config phone.Config) func(string) (*phone.Phon
 				return nil, nil, err
 			}
 			config.Flash, release = flash, closer.Close
+			if err := showLSC(&config); err != nil {
+				return nil, nil, errors.Join(err, release())
+			}
 		}
 		made, err := phone.New(config)
 		return made, release, err
 	}
+}
+
+// showLSC has a phone that would use the null string show the LSC that it keeps, if it does: a service that asks for
+// none takes it as well, as it looks at neither in that mode.
+func showLSC(config *phone.Config) error {
+	if config.Mode != capf.AuthByNullString {
+		return nil
+	}
+	lsc, err := config.Flash.LSC()
+	if lsc != nil {
+		config.Mode = capf.AuthByLSC
+	}
+	return err
 }
 
 // tell prints what came of it.

@@ -15,17 +15,23 @@ import (
 
 // source gives what a test says.
 type source struct {
-	der []byte
-	err error
+	der   []byte
+	err   error
+	asked []string // issuers
 }
 
-func (s *source) CRL(context.Context) ([]byte, time.Time, error) {
+func (s *source) CRL(_ context.Context, issuer string) ([]byte, time.Time, error) {
+	s.asked = append(s.asked, issuer)
 	return s.der, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), s.err
 }
 
 // ask sends a request and gives the answer.
 func ask(handler http.Handler, method string, header http.Header) *httptest.ResponseRecorder {
-	request := httptest.NewRequest(method, PathCRL, nil)
+	return askFor(handler, PathCRL, method, header)
+}
+
+func askFor(handler http.Handler, path, method string, header http.Header) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(method, path, nil)
 	request.Header = header
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, request)
@@ -49,6 +55,32 @@ func TestCRLHandler(t *testing.T) {
 	from.der = []byte("two") // within the same second: the digest tells
 	if newer := ask(handler, http.MethodGet, known); newer.Code != http.StatusOK || newer.Body.String() != "two" {
 		t.Errorf("after it was made anew: %d %q", newer.Code, newer.Body)
+	}
+}
+
+// Each issuer has a path of its own; what is no path of an issuer asks nobody, and what is none of ours is no failure
+// for the log.
+func TestCRLPaths(t *testing.T) {
+	var log strings.Builder
+	from := &source{der: []byte("one")}
+	handler := CRLHandler(from, slog.New(slog.NewTextHandler(&log, nil)))
+	digest := strings.Repeat("0a", 32)
+	for path, want := range map[string]int{CRLPath(digest): http.StatusOK, PathCRL: http.StatusOK,
+		"/crl/": http.StatusNotFound, "/crl/" + digest: http.StatusNotFound, "/crl/0a.crl": http.StatusNotFound, "/crl/.crl": http.StatusNotFound,
+		CRLPath(strings.ToUpper(digest)): http.StatusNotFound, CRLPath(digest + "0a"): http.StatusNotFound, CRLPath("..%2f" + digest): http.StatusNotFound,
+		CRLPath(strings.Repeat("0g", 32)): http.StatusNotFound} {
+		from.asked = nil
+		answer := askFor(handler, path, http.MethodGet, http.Header{})
+		if answer.Code != want || want == http.StatusOK && answer.Body.String() != "one" || (len(from.asked) == 1) != (want == http.StatusOK) {
+			t.Errorf("%s: %d %q, asked for %q", path, answer.Code, answer.Body, from.asked)
+		}
+		if path == CRLPath(digest) && from.asked[0] != digest {
+			t.Errorf("asked for %q", from.asked)
+		}
+	}
+	from.err = &capf.Error{Code: capf.CodeNotFound, Message: "inner words"}
+	if answer := askFor(handler, CRLPath(digest), http.MethodGet, http.Header{}); answer.Code != http.StatusNotFound || strings.Contains(answer.Body.String(), "inner") || log.Len() > 0 {
+		t.Errorf("none of ours: %d %q, logged %q", answer.Code, answer.Body, &log)
 	}
 }
 

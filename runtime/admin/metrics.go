@@ -28,6 +28,7 @@ type Metrics struct {
 	keyGeneration     prometheus.Histogram
 	certificates      prometheus.Counter
 	expired           prometheus.Counter
+	resets            *prometheus.CounterVec
 }
 
 // Bounds in seconds: a session is over in a tenth of one or lasts as long as the phone makes its keys, which
@@ -50,12 +51,16 @@ func NewMetrics(wholeRecords bool) *Metrics {
 		keyGeneration: histogram("key_generation_duration_seconds", "From the request to the phone's public key.", keyBounds),
 		certificates:  counter("certificates_sent_total", "LSCs that left for their phones."),
 		expired:       counter("operations_expired_total", "Operations that were ended because their deadline had passed."),
+		resets:        vector("phone_resets_total", "Resets of phones by the service itself, by what became of them.", "outcome"),
 	}
 	for _, kind := range capf.HandshakeFailureKinds {
 		m.handshakeFailures.WithLabelValues(string(kind)) // there from the start, so that a rate begins at 0
 	}
+	for _, outcome := range []string{resetDone, resetFailed} {
+		m.resets.WithLabelValues(outcome)
+	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.handshakes, m.handshakeFailures, m.ended, m.durations, m.keyGeneration, m.certificates, m.expired, buildInfo(wholeRecords))
+		m.handshakes, m.handshakeFailures, m.ended, m.durations, m.keyGeneration, m.certificates, m.expired, m.resets, buildInfo(wholeRecords))
 	return m
 }
 
@@ -115,6 +120,21 @@ func (m *Metrics) SessionEnded(end capf.SessionEnd) {
 
 // OperationsExpired counts operations that were ended at their deadline.
 func (m *Metrics) OperationsExpired(count int) { m.expired.Add(float64(count)) }
+
+// What became of a reset.
+const (
+	resetDone   = "reset"
+	resetFailed = "failed"
+)
+
+// PhoneReset counts a phone that the service has reset, or failed to.
+func (m *Metrics) PhoneReset(failed bool) {
+	outcome := resetDone
+	if failed {
+		outcome = resetFailed
+	}
+	m.resets.WithLabelValues(outcome).Inc()
+}
 
 // Handler answers GET /metrics.
 func (m *Metrics) Handler(log *slog.Logger) http.Handler {

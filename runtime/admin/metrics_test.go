@@ -55,7 +55,7 @@ func want(t *testing.T, text string, lines ...string) {
 
 func TestMetricsOfSessions(t *testing.T) {
 	m := NewMetrics(true)
-	want(t, scrape(t, m), `capf_handshake_failures_total{kind="version"} 0`, "capf_certificates_sent_total 0")
+	want(t, scrape(t, m), `capf_handshake_failures_total{kind="version"} 0`, "capf_certificates_sent_total 0", `capf_phone_resets_total{outcome="failed"} 0`)
 	wrong, done := capf.ResultInvalidAuthString, capf.ResultSuccess
 	m.HandshakeDone("1.0", "TLS_RSA_WITH_AES_128_CBC_SHA")
 	m.HandshakeDone("1.0", "TLS_RSA_WITH_AES_128_CBC_SHA")
@@ -63,6 +63,9 @@ func TestMetricsOfSessions(t *testing.T) {
 	m.KeyGenerated(20 * time.Minute)
 	m.CertificateSent()
 	m.OperationsExpired(3)
+	m.PhoneReset(true)
+	m.PhoneReset(true)
+	m.PhoneReset(false)
 	m.SessionEnded(capf.SessionEnd{Outcome: capf.OutcomeSuccess, Operation: capf.OperationInstall, Result: &done, Took: 30 * time.Millisecond})
 	m.SessionEnded(capf.SessionEnd{Outcome: capf.OutcomeAuthentication, Operation: capf.OperationNone, Result: &wrong, Took: time.Hour})
 	m.SessionEnded(capf.SessionEnd{Outcome: capf.OutcomeNoOperation, Operation: capf.OperationNone})
@@ -78,7 +81,9 @@ func TestMetricsOfSessions(t *testing.T) {
 		`capf_key_generation_duration_seconds_bucket{le="900"} 0`,
 		`capf_key_generation_duration_seconds_bucket{le="1800"} 1`,
 		`capf_certificates_sent_total 1`,
-		`capf_operations_expired_total 3`)
+		`capf_operations_expired_total 3`,
+		`capf_phone_resets_total{outcome="failed"} 2`,
+		`capf_phone_resets_total{outcome="reset"} 1`)
 	for _, part := range []string{"capf_build_info{", `records="whole"`, "go_goroutines ", "process_open_fds "} {
 		if !strings.Contains(text, part) {
 			t.Errorf("%s is missing", part)

@@ -25,7 +25,7 @@ func TestCRL(t *testing.T) {
 		{Serial: "04", RevokedAt: noon, Reason: capf.RevokeUnspecified},
 		{Serial: "05", RevokedAt: noon, Reason: "a word of later times"},
 	}}
-	der, err := authority.CRL(contents, 42, 48*time.Hour)
+	der, until, err := authority.CRL(contents, 42, 48*time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestCRL(t *testing.T) {
 	if err != nil || list.CheckSignatureFrom(authority.Certificate) != nil {
 		t.Fatalf("not a CRL of this authority: %v", err)
 	}
-	if list.Number.Int64() != 42 || !list.ThisUpdate.Equal(noon) || !list.NextUpdate.Equal(noon.Add(48*time.Hour)) {
+	if list.Number.Int64() != 42 || !list.ThisUpdate.Equal(noon) || !list.NextUpdate.Equal(noon.Add(48*time.Hour)) || !until.Equal(list.NextUpdate) {
 		t.Errorf("number %v, from %s to %s", list.Number, list.ThisUpdate, list.NextUpdate)
 	}
 	want := []struct {
@@ -48,7 +48,7 @@ func TestCRL(t *testing.T) {
 	if len(list.RevokedCertificateEntries) != len(want) {
 		t.Errorf("%d entries", len(list.RevokedCertificateEntries))
 	}
-	if _, err := authority.CRL(capf.Revocations{Entries: []capf.Revocation{{Serial: "x"}}}, 1, time.Hour); !capf.HasCode(err, capf.CodeInternal) {
+	if _, _, err := authority.CRL(capf.Revocations{Entries: []capf.Revocation{{Serial: "x"}}}, 1, time.Hour); !capf.HasCode(err, capf.CodeInternal) {
 		t.Errorf("a serial number that is none: %v", err)
 	}
 }
@@ -58,7 +58,7 @@ func TestReasonsHaveCodes(t *testing.T) {
 	authority := newAuthority(t, noon)
 	seen := make(map[int]capf.RevokeReason)
 	for _, reason := range capf.RevokeReasons {
-		der, err := authority.CRL(capf.Revocations{Entries: []capf.Revocation{{Serial: "01", RevokedAt: noon, Reason: reason}}}, 1, time.Hour)
+		der, _, err := authority.CRL(capf.Revocations{Entries: []capf.Revocation{{Serial: "01", RevokedAt: noon, Reason: reason}}}, 1, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,9 +107,48 @@ func TestCRLNeedsTheRight(t *testing.T) {
 		"cRLSign":                {KeyUsage: x509.KeyUsageCertSign, SubjectKeyId: []byte{1}},
 		"subject key identifier": {KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign},
 	} {
-		_, err := identityWith(t, template).CRL(capf.Revocations{}, 1, time.Hour)
+		_, _, err := identityWith(t, template).CRL(capf.Revocations{}, 1, time.Hour)
 		if !capf.HasCode(err, capf.CodeRefused) || !strings.Contains(err.Error(), word) || !strings.Contains(err.Error(), "ca renew") {
 			t.Errorf("without %s: %v", word, err)
+		}
+	}
+}
+
+// A CRL is signed in the time of its issuer alone, and reaches no further than that.
+func TestCRLInTheTimeOfItsIssuer(t *testing.T) {
+	moment := noon
+	authority, err := ca.New(ca.Options{CommonName: "CAPF-test", KeySize: 2048}, ca.Environment{Clock: func() time.Time { return moment }, Random: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begins, ends := authority.Certificate.NotBefore, authority.Certificate.NotAfter
+	for _, test := range []struct {
+		at    time.Time
+		until time.Time // zero: refused
+		code  capf.Code
+		words string
+	}{
+		{begins.Add(-time.Second), time.Time{}, capf.CodeUnavailable, "check the clock"},
+		{begins, begins.Add(48 * time.Hour), "", ""},
+		{ends.Add(-48 * time.Hour), ends, "", ""},
+		{ends.Add(-time.Hour), ends, "", ""},
+		{ends, time.Time{}, capf.CodeRefused, "all that it issued with it"},
+		{ends.AddDate(1, 0, 0), time.Time{}, capf.CodeRefused, "take it off the servers"},
+	} {
+		moment = test.at
+		der, until, err := authority.CRL(capf.Revocations{}, 1, 48*time.Hour)
+		if test.until.IsZero() {
+			if !capf.HasCode(err, test.code) || !strings.Contains(err.Error(), test.words) || der != nil {
+				t.Errorf("at %s: %v", test.at, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := x509.ParseRevocationList(der)
+		if err != nil || !list.NextUpdate.Equal(test.until) || !until.Equal(test.until) {
+			t.Errorf("at %s: until %s, %v", test.at, until, err)
 		}
 	}
 }
@@ -130,7 +169,7 @@ func TestCRLByOpenSSL(t *testing.T) {
 		}
 		leaves = append(leaves, leaf)
 	}
-	list, err := authority.CRL(capf.Revocations{Entries: []capf.Revocation{
+	list, _, err := authority.CRL(capf.Revocations{Entries: []capf.Revocation{
 		{Serial: capf.FormatSerial(leaves[0].SerialNumber), RevokedAt: now, Reason: capf.RevokeKeyCompromise}}}, 1, time.Hour)
 	if err != nil {
 		t.Fatal(err)

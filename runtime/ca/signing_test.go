@@ -26,6 +26,7 @@ func TestCrewKey(t *testing.T) {
 		t.Fatal("it cannot do the RSA key exchange")
 	}
 	secret := []byte("premaster")
+	//lint:ignore SA1019 the RSA key exchange of old phones is this padding
 	sealed, err := rsa.EncryptPKCS1v15(rand.Reader, &key.PublicKey, secret)
 	if err != nil {
 		t.Fatal(err)

@@ -163,11 +163,18 @@ func Certificates(directory string) ([]*x509.Certificate, error) {
 	return all, nil
 }
 
-// PastKeeper is where a past CAPF certificate goes on to vouch for what it issued.
+// PastKeeper is where a past CAPF certificate goes on to vouch for what it issued, and where it is told who put
+// which in force.
 type PastKeeper interface {
-	// KeepPastAuthority makes it an anchor for LSCs; done twice it changes nothing.
+	// KeepPastAuthority makes it an anchor for LSCs, once, and notes that its successor is about to be in force.
 	KeepPastAuthority(ctx context.Context, past, successor *x509.Certificate, actor string) error
+	// RecordActivation notes that a certificate is in force, once, where it was noted that it was about to be;
+	// note says why that comes late, empty where it does not.
+	RecordActivation(ctx context.Context, inForce *x509.Certificate, note string) (recorded bool, err error)
 }
+
+// CutOff is the note of RecordActivation where the activation was cut off between the rename and the record.
+const CutOff = "the activation was cut off, and this is recorded after it"
 
 // Succession puts the next CAPF certificate in force. Whatever interrupts it, either the one or the other is
 // in force with its key, and to run it again completes it.
@@ -195,19 +202,7 @@ func (s Succession) Run(ctx context.Context, next *Authority) error {
 	if err := s.check(next); err != nil {
 		return err
 	}
-	folder := filepath.Join(s.Directory, keyFolder)
-	old := filepath.Join(folder, oldPrefix+capf.FormatSerial(current.Certificate.SerialNumber)+oldSuffix)
-	for _, step := range []struct {
-		name string
-		do   func() error
-	}{
-		{"anchor", func() error { return s.Keeper.KeepPastAuthority(ctx, current.Certificate, next.Certificate, s.Actor) }},
-		{"old key", func() error { return linkOnce(filepath.Join(folder, identityFile), old) }},
-		{"folder", func() error { return syncFolder(folder) }},
-		{"in force", func() error { return os.Rename(filepath.Join(folder, nextFile), filepath.Join(folder, identityFile)) }},
-		{"folder again", func() error { return syncFolder(folder) }},
-		{"files", func() error { _, err := finish(s.Directory, s.Environment); return err }},
-	} {
+	for _, step := range s.steps(ctx, current, next) {
 		if err := step.do(); err != nil {
 			return interrupted(err)
 		}
@@ -219,6 +214,31 @@ func (s Succession) Run(ctx context.Context, next *Authority) error {
 		}
 	}
 	return nil
+}
+
+// step is a part of a succession, between which and the next it may be cut off.
+type step struct {
+	name string
+	do   func() error
+}
+
+func (s Succession) steps(ctx context.Context, current, next *Authority) []step {
+	folder := filepath.Join(s.Directory, keyFolder)
+	old := filepath.Join(folder, oldPrefix+capf.FormatSerial(current.Certificate.SerialNumber)+oldSuffix)
+	record := func(one *Authority, note string) error {
+		_, err := s.Keeper.RecordActivation(ctx, one.Certificate, note)
+		return err
+	}
+	return []step{
+		{"record of the one before", func() error { return record(current, CutOff) }},
+		{"anchor", func() error { return s.Keeper.KeepPastAuthority(ctx, current.Certificate, next.Certificate, s.Actor) }},
+		{"old key", func() error { return linkOnce(filepath.Join(folder, identityFile), old) }},
+		{"folder", func() error { return syncFolder(folder) }},
+		{"in force", func() error { return os.Rename(filepath.Join(folder, nextFile), filepath.Join(folder, identityFile)) }},
+		{"folder again", func() error { return syncFolder(folder) }},
+		{"record", func() error { return record(next, "") }},
+		{"files", func() error { _, err := finish(s.Directory, s.Environment); return err }},
+	}
 }
 
 func interrupted(err error) error {
@@ -262,15 +282,24 @@ func linkOnce(from, to string) error {
 	return nil
 }
 
-// Finish brings CAPF.cer and `<common name>.0` in line with the certificate in force, as an interrupted Run may
-// have left them, and reports whether that was needed.
-func Finish(directory string, environment Environment) (needed bool, err error) {
-	unlock, err := lockKeys(directory)
+// Finish completes what an interrupted Run may have left when the next certificate is in force already: it
+// records that, and brings CAPF.cer and `<common name>.0` in line. It reports whether anything was needed.
+func (s Succession) Finish(ctx context.Context) (needed bool, err error) {
+	unlock, err := lockKeys(s.Directory)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	return finish(directory, environment)
+	current, err := Load(s.Directory, s.Environment)
+	if err != nil {
+		return false, err
+	}
+	recorded, err := s.Keeper.RecordActivation(ctx, current.Certificate, CutOff)
+	if err != nil {
+		return false, err
+	}
+	changed, err := finish(s.Directory, s.Environment)
+	return recorded || changed, err
 }
 
 func finish(directory string, environment Environment) (changed bool, err error) {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,20 +24,37 @@ func clockAt(now time.Time) Environment {
 	return Environment{Clock: func() time.Time { return now }, Random: rand.Reader}
 }
 
-// keeper remembers which certificates became anchors.
+// keeper remembers which certificates became anchors, and what it was told of activations.
 type keeper struct {
-	mu   sync.Mutex
-	past map[string]bool
+	mu        sync.Mutex
+	past      map[string]bool
+	begun     []string          // names, in order
+	activated map[string]string // notes by name
 }
 
-func (k *keeper) KeepPastAuthority(_ context.Context, past, _ *x509.Certificate, _ string) error {
+func (k *keeper) KeepPastAuthority(_ context.Context, past, successor *x509.Certificate, _ string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.past == nil {
 		k.past = make(map[string]bool)
 	}
 	k.past[string(past.Raw)] = true
+	k.begun = append(k.begun, successor.Subject.CommonName)
 	return nil
+}
+
+func (k *keeper) RecordActivation(_ context.Context, inForce *x509.Certificate, note string) (recorded bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	name := inForce.Subject.CommonName
+	if _, known := k.activated[name]; known || !slices.Contains(k.begun, name) {
+		return false, nil
+	}
+	if k.activated == nil {
+		k.activated = make(map[string]string)
+	}
+	k.activated[name] = note
+	return true, nil
 }
 
 // renewed is a data directory with an identity and its successor.
@@ -143,7 +161,7 @@ var errStop = errors.New("the power fails")
 // TestSuccessionStoppedAnywhere stops between any two steps. Then one of the two is in force with its key, what
 // the one before issued is trusted before it is not in force any more, and a second run completes it.
 func TestSuccessionStoppedAnywhere(t *testing.T) {
-	for _, stop := range []string{"anchor", "old key", "folder", "in force", "folder again", "files", "nowhere"} {
+	for _, stop := range []string{"record of the one before", "anchor", "old key", "folder", "in force", "folder again", "record", "files", "nowhere"} {
 		t.Run(stop, func(t *testing.T) {
 			directory, current, next := renewed(t)
 			kept := &keeper{}
@@ -160,7 +178,40 @@ func TestSuccessionStoppedAnywhere(t *testing.T) {
 			succession.after = nil
 			complete(t, succession)
 			checkDone(t, directory, current, next)
+			note, recorded := kept.activated[next.Name()]
+			if late := stop == "in force" || stop == "folder again"; !recorded || late != (note == CutOff) || len(kept.activated) != 1 {
+				t.Errorf("on record are %q", kept.activated)
+			}
 		})
+	}
+}
+
+// TestSuccessionOfAnotherOne cuts an activation off and makes another successor: of the two, only what was in force
+// is on record as that, also where it was not before the other was activated.
+func TestSuccessionOfAnotherOne(t *testing.T) {
+	for stop, want := range map[string]int{"anchor": 1, "folder": 1, "in force": 2} {
+		directory, _, next := renewed(t)
+		kept := &keeper{}
+		succession := Succession{Directory: directory, Environment: clockAt(start), Keeper: kept, after: func(step string) error {
+			if step == stop {
+				return errStop
+			}
+			return nil
+		}}
+		if err := succession.Run(t.Context(), next); !errors.Is(err, errStop) {
+			t.Fatal(err)
+		}
+		other, err := MakeNext(directory, Options{}, []string{next.Name()}, true, clockAt(start))
+		if err != nil {
+			t.Fatal(err)
+		}
+		succession.after = nil
+		if err := succession.Run(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		if _, recorded := kept.activated[other.Name()]; !recorded || len(kept.activated) != want {
+			t.Errorf("cut off after %q: on record are %q", stop, kept.activated)
+		}
 	}
 }
 
@@ -178,6 +229,8 @@ func checkOneInForce(t *testing.T, directory string, kept *keeper, current, next
 		}
 	case !inForce.Certificate.Equal(current.Certificate):
 		t.Error("neither is in force")
+	case len(kept.activated) > 0:
+		t.Errorf("on record as activated is %q, and the one before is still in force", kept.activated)
 	}
 }
 
@@ -186,7 +239,7 @@ func complete(t *testing.T, succession Succession) {
 	t.Helper()
 	next, err := Next(succession.Directory, succession.Environment)
 	if capf.HasCode(err, capf.CodeNotFound) {
-		_, err = Finish(succession.Directory, succession.Environment)
+		_, err = succession.Finish(t.Context())
 	} else if err == nil {
 		err = succession.Run(t.Context(), next)
 	}
@@ -217,7 +270,7 @@ func checkDone(t *testing.T, directory string, current, next *Authority) {
 	if len(found) != len(want) {
 		t.Errorf("%d files instead of %d", len(found), len(want))
 	}
-	if needed, err := Finish(directory, clockAt(start)); needed || err != nil {
+	if needed, err := (Succession{Directory: directory, Environment: clockAt(start), Keeper: &keeper{}}).Finish(t.Context()); needed || err != nil {
 		t.Errorf("something was left to do: %v", err)
 	}
 }

@@ -2,7 +2,7 @@ package daemon
 
 import (
 	"context"
-	"sync"
+	"fmt"
 	"time"
 
 	"capf/runtime/ca"
@@ -23,8 +23,8 @@ type CRL struct {
 	Number   int64
 	Entries  int
 	MadeAt   time.Time
-	issuer   *ca.Authority
-	contents int64 // how many certificates were revoked in the store
+	Until    time.Time // when it is over: never later than the certificate that signed it
+	contents int64     // how many certificates were revoked in the store
 }
 
 const (
@@ -36,8 +36,8 @@ const (
 	crlAttempts = 10
 )
 
-// MakeCRL makes the next CRL of an authority, which holds for so long. CodeRefused where its certificate may
-// sign none.
+// MakeCRL makes the next CRL of an authority, which holds for so long, but no longer than its certificate.
+// CodeRefused where that may sign none.
 func MakeCRL(ctx context.Context, store CRLStore, authority *ca.Authority, environment ca.Environment, life time.Duration) (*CRL, error) {
 	if err := authority.CanSignCRL(); err != nil {
 		return nil, err
@@ -54,11 +54,11 @@ func MakeCRL(ctx context.Context, store CRLStore, authority *ca.Authority, envir
 		return nil, err
 	}
 	made := environment.Clock()
-	der, err := authority.CRL(contents, number, life)
+	der, until, err := authority.CRL(contents, number, life)
 	if err != nil {
 		return nil, err
 	}
-	return &CRL{DER: der, Number: number, Entries: len(contents.Entries), MadeAt: made, issuer: authority, contents: contents.Count}, nil
+	return &CRL{DER: der, Number: number, Entries: len(contents.Entries), MadeAt: made, Until: until, contents: contents.Count}, nil
 }
 
 // numbered reads what the CRL must say and takes a number for it.
@@ -75,23 +75,52 @@ func numbered(ctx context.Context, store CRLStore, issuer string) (contents capf
 	return capf.Revocations{}, 0, err
 }
 
-// crls keeps the newest CRL of the CAPF certificate in force for those who fetch it.
-type crls struct {
-	store       CRLStore
-	authority   func() *ca.Authority
-	environment ca.Environment
-
-	mu   sync.Mutex // one is made at a time
-	last *CRL
+// servedStore is what the service needs to serve CRLs.
+type servedStore interface {
+	CRLStore
+	anchorStore
 }
 
-// CRL gives the CRL in DER, and when it was made. It is made anew where anything was revoked since, where it is
-// a day old, or where another CAPF certificate is in force.
-func (c *crls) CRL(ctx context.Context) (der []byte, made time.Time, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	authority := c.authority()
-	fresh, err := c.isFresh(ctx, authority)
+// authorities are CAPF's identities.
+type authorities interface {
+	Authority() *ca.Authority // in force
+	// Past gives those that were in force before and whose keys are kept.
+	Past() ([]*ca.Authority, error)
+}
+
+// crls keeps the newest CRL of the CAPF certificate in force, and of each earlier one that is still an anchor, for
+// those who fetch them.
+type crls struct {
+	store       servedStore
+	authorities authorities
+	environment ca.Environment
+
+	turn chan struct{}   // one is made at a time, by whoever has put something in
+	kept map[string]*CRL // by the SHA-256 of the issuer's certificate; belongs to who has the turn
+}
+
+func newCRLs(store servedStore, authorities authorities, environment ca.Environment) *crls {
+	return &crls{store: store, authorities: authorities, environment: environment, turn: make(chan struct{}, 1), kept: make(map[string]*CRL)}
+}
+
+// CRL gives a CRL in DER, and when it was made: that of the CAPF certificate in force for "", else that of the one
+// with this SHA-256 in lower-case hex; CodeNotFound where there is none. It is made anew where anything was revoked
+// since, and where it is a day old or over. The context ends the wait for others who have theirs made.
+func (c *crls) CRL(ctx context.Context, issuer string) (der []byte, made time.Time, err error) {
+	authority, known, err := c.find(ctx, issuer)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return nil, time.Time{}, &capf.Error{Code: capf.CodeUnavailable, Message: "CRL: another request keeps the store busy", Err: ctx.Err(),
+			Hint: "see whether another process holds the lock of the store"}
+	}
+	c.forget(known)
+	key := capf.HexSHA256(authority.Certificate.Raw)
+	fresh, err := c.isFresh(ctx, c.kept[key])
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -100,18 +129,70 @@ func (c *crls) CRL(ctx context.Context) (der []byte, made time.Time, err error) 
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		c.last = made
+		c.kept[key] = made
 	}
-	return c.last.DER, c.last.MadeAt, nil
+	return c.kept[key].DER, c.kept[key].MadeAt, nil
 }
 
-func (c *crls) isFresh(ctx context.Context, authority *ca.Authority) (bool, error) {
-	if c.last == nil || !c.last.issuer.Certificate.Equal(authority.Certificate) {
+// find gives the authority whose CRL is meant, and the SHA-256 of all that there are; nil where that cannot be read,
+// which keeps nobody from the CRL of the one in force. An earlier one whose anchor was removed is answered for no more.
+func (c *crls) find(ctx context.Context, issuer string) (found *ca.Authority, known map[string]bool, err error) {
+	inForce := c.authorities.Authority()
+	past, err := c.authorities.Past()
+	if err == nil {
+		known = map[string]bool{capf.HexSHA256(inForce.Certificate.Raw): true}
+	}
+	for _, one := range past {
+		key := capf.HexSHA256(one.Certificate.Raw)
+		if known[key] = true; key == issuer {
+			found = one
+		}
+	}
+	switch {
+	case issuer == "" || issuer == capf.HexSHA256(inForce.Certificate.Raw):
+		return inForce, known, nil
+	case err != nil:
+		return nil, nil, err
+	case found == nil:
+		return nil, nil, noCRL(issuer)
+	}
+	anchors, err := c.store.Anchors(ctx, capf.LSC)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, anchor := range anchors {
+		if anchor.SHA256 == issuer {
+			return found, known, nil
+		}
+	}
+	return nil, nil, noCRL(issuer)
+}
+
+func noCRL(issuer string) error {
+	return &capf.Error{Code: capf.CodeNotFound, Message: fmt.Sprintf("no CAPF certificate with its key and its anchor has SHA-256 %.64q", issuer),
+		Hint: "see `capf ca list` and `capf anchor list`"}
+}
+
+// forget drops the CRLs of issuers that are there no more; known is nil where nobody can tell.
+func (c *crls) forget(known map[string]bool) {
+	if known == nil {
+		return
+	}
+	for key := range c.kept {
+		if !known[key] {
+			delete(c.kept, key)
+		}
+	}
+}
+
+func (c *crls) isFresh(ctx context.Context, last *CRL) (bool, error) {
+	if last == nil {
 		return false, nil
 	}
-	if age := c.environment.Clock().Sub(c.last.MadeAt); age < 0 || age >= crlAge {
+	now := c.environment.Clock()
+	if age := now.Sub(last.MadeAt); age < 0 || age >= crlAge || !now.Before(last.Until) {
 		return false, nil
 	}
 	count, err := c.store.RevokedCount(ctx)
-	return count == c.last.contents, err
+	return count == last.contents, err
 }

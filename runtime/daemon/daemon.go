@@ -46,8 +46,7 @@ type Daemon struct {
 	options  Options
 	identity *identity
 	lock     *store.ServeLock
-	store    *sqlite.Store
-	placed   *placedStore
+	store    *placedStore
 	phones   net.Listener
 	admin    net.Listener // nil where it is off
 	server   *session.Server
@@ -87,11 +86,12 @@ func Open(ctx context.Context, options Options) (daemon *Daemon, err error) {
 		return nil, err
 	}
 	path := filepath.Join(options.Data, StoreFile)
-	if d.store, err = sqlite.Open(ctx, sqlite.Options{Path: path, Clock: options.Environment.Clock}); err != nil {
+	opened, err := sqlite.Open(ctx, sqlite.Options{Path: path, Clock: options.Environment.Clock})
+	if err != nil {
 		return nil, err
 	}
-	if d.placed, err = placed(d.store, path); err != nil {
-		return nil, err
+	if d.store, err = placed(opened, path); err != nil {
+		return nil, errors.Join(err, opened.Close())
 	}
 	if err := d.listen(ctx); err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (d *Daemon) newServer() (*session.Server, error) {
 		return nil, err
 	}
 	return &session.Server{
-		Phones: d.placed, Operations: d.placed, Identities: d.identity, Strings: d.store, HeldCalls: d.store, Trust: &trust{store: d.store, own: d.identity.Certificate},
+		Phones: d.store, Operations: d.store, Identities: d.identity, Strings: d.store, HeldCalls: d.store, Trust: &trust{store: d.store, own: d.identity.Certificate},
 		Traces: traces{folder: filepath.Join(d.options.Data, "traces")},
 		Settings: session.Settings{
 			MinTLS: phone.TLS(), MaxSessions: sessions, MaxSessionsPerAddress: phone.MaxSessionsPerAddress, MaxWaiting: waiting,
@@ -199,6 +199,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.expire(ctx) })
 	group.Go(func() error { return d.newUpkeep().run(ctx) })
 	group.Go(func() error { return d.tracer.watch(ctx) })
+	group.Go(func() error { return d.followActivations(ctx) })
 	if d.socket != nil {
 		group.Go(func() error { return d.serveSocket(ctx) })
 	}
@@ -209,8 +210,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 }
 
 func (d *Daemon) serveAdmin(ctx context.Context) error {
-	server := &http.Server{Handler: d.adminHandler(),
-		ErrorLog: slog.NewLogLogger(d.options.Log.Handler(), slog.LevelWarn), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	server := admin.NewServer(d.adminHandler(), d.options.Log)
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.Background(), stopAdmin)
 		defer cancel()
@@ -228,8 +228,10 @@ func (d *Daemon) serveAdmin(ctx context.Context) error {
 // adminHandler puts together what is answered on the admin address.
 func (d *Daemon) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", admin.Handler(d.placed, d.options.Log))
-	mux.Handle("GET "+admin.PathCRL, admin.CRLHandler(&crls{store: d.store, authority: d.identity.Authority, environment: d.options.Environment}, d.options.Log))
+	mux.Handle("/", admin.Handler(d.store, d.options.Log))
+	served := admin.CRLHandler(newCRLs(d.store, d.identity, d.options.Environment), d.options.Log)
+	mux.Handle("GET "+admin.PathCRL, served)
+	mux.Handle("GET "+admin.PathCRLs, served)
 	d.mountMetrics(mux)
 	return mux
 }

@@ -26,6 +26,8 @@ type identity struct {
 	seen      os.FileInfo // of the file that it was read from
 	failed    os.FileInfo // a newer one that could not be read
 	keys      ownKeys
+
+	past pastAuthorities
 }
 
 // openIdentity reads the identity for the first time. CodeNotActivated where there is none.

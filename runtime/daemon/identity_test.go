@@ -11,7 +11,7 @@ import (
 )
 
 // opened is the identity of a data directory as the service has it.
-func (a *authorities) opened(log *slog.Logger) *identity {
+func (a *authority) opened(log *slog.Logger) *identity {
 	a.t.Helper()
 	opened, err := openIdentity(a.directory, a.environment(), log)
 	if err != nil {
@@ -20,7 +20,7 @@ func (a *authorities) opened(log *slog.Logger) *identity {
 	return opened
 }
 
-func (a *authorities) makeNext() *ca.Authority {
+func (a *authority) makeNext() *ca.Authority {
 	a.t.Helper()
 	next, err := ca.MakeNext(a.directory, ca.Options{}, nil, false, a.environment())
 	if err != nil {
@@ -29,7 +29,7 @@ func (a *authorities) makeNext() *ca.Authority {
 	return next
 }
 
-func (a *authorities) putInForce(next *ca.Authority) {
+func (a *authority) putInForce(next *ca.Authority) {
 	a.t.Helper()
 	succession := ca.Succession{Directory: a.directory, Environment: a.environment(), Keeper: a.Store, Actor: "tester"}
 	if err := succession.Run(a.t.Context(), next); err != nil {
@@ -38,7 +38,7 @@ func (a *authorities) putInForce(next *ca.Authority) {
 }
 
 func TestIdentityFollowsActivation(t *testing.T) {
-	a := newAuthorities(t)
+	a := newAuthority(t)
 	identity := a.opened(slog.New(slog.DiscardHandler))
 	trust := &trust{store: a.Store, own: identity.Certificate}
 	first := identity.Authority()
@@ -67,7 +67,7 @@ func TestIdentityFollowsActivation(t *testing.T) {
 }
 
 func TestIdentityThatCannotBeRead(t *testing.T) {
-	a := newAuthorities(t)
+	a := newAuthority(t)
 	var log strings.Builder
 	identity := a.opened(slog.New(slog.NewTextHandler(&log, nil)))
 	path := ca.IdentityPath(a.directory)
@@ -104,7 +104,7 @@ func TestIdentityThatCannotBeRead(t *testing.T) {
 
 // TestOwnKeys: in force, next and past, as they come, also within the time in which a folder looks unchanged.
 func TestOwnKeys(t *testing.T) {
-	a := newAuthorities(t)
+	a := newAuthority(t)
 	identity := a.opened(slog.New(slog.DiscardHandler))
 	own := func(authority *ca.Authority) bool {
 		t.Helper()
@@ -114,7 +114,7 @@ func TestOwnKeys(t *testing.T) {
 		}
 		return is
 	}
-	stranger := newAuthorities(t)
+	stranger := newAuthority(t)
 	for range 2 {
 		if !own(a.current) || own(stranger.current) {
 			t.Error("in force alone")

@@ -34,14 +34,19 @@ type upkeep struct {
 	// issuerEnds gives the end of the CAPF certificate, past which no LSC reaches; nil: not looked at.
 	issuerEnds func() time.Time
 
+	// countReset counts what became of a reset; nil: nobody does.
+	countReset func(failed bool)
+
 	renewed, reset time.Time // the openings whose work is done, by when they began
+	tries          resetTries
+	unrecorded     []capf.Reset // that the store did not take
 }
 
 const upkeepEvery = time.Minute
 
 func (d *Daemon) newUpkeep() *upkeep {
 	return &upkeep{store: d.store, trust: d.server.Trust, resetter: d.resetter, clock: d.options.Environment.Clock, log: d.options.Log,
-		issuerEnds: func() time.Time { return d.identity.Authority().Certificate.NotAfter }}
+		issuerEnds: func() time.Time { return d.identity.Authority().Certificate.NotAfter }, countReset: d.metrics.PhoneReset}
 }
 
 // run looks at the window now and then until the context ends.
@@ -60,8 +65,11 @@ func (u *upkeep) run(ctx context.Context) error {
 	}
 }
 
-// step does, once in each opening, what belongs into it.
+// step does, once in each opening, what belongs into it, and later in it tries again what failed.
 func (u *upkeep) step(ctx context.Context) error {
+	if err := u.recordRest(ctx); err != nil {
+		return err
+	}
 	parameters, err := u.store.Parameters(ctx)
 	if err != nil {
 		return err
@@ -85,10 +93,12 @@ func (u *upkeep) step(ctx context.Context) error {
 			u.reset = time.Time{} // also where it was turned on in the middle
 		}
 	}
-	if u.reset.Equal(opening.From) {
-		return nil
+	u.tries.begin(opening.From)
+	due := u.failedBefore
+	if !u.reset.Equal(opening.From) {
+		due = u.devicesDue
 	}
-	if err := u.resetDue(ctx, window, opening); err != nil {
+	if err := u.resetDue(ctx, due, window, opening); err != nil {
 		return err
 	}
 	u.reset = opening.From

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"capf/runtime/capf"
@@ -30,12 +31,15 @@ const (
 	mostExamples = 5  // phones that a line of the log names
 )
 
+// findDue gives the phones that are to be reset now.
+type findDue func(ctx context.Context, window capf.Window, opening capf.Opening) ([]string, error)
+
 // resetDue has the phones reset for which that is due in an opening (guide, *Rules of ours*, "A window").
 // What is not done when it closes waits for the next one.
-func (u *upkeep) resetDue(ctx context.Context, window capf.Window, opening capf.Opening) error {
+func (u *upkeep) resetDue(ctx context.Context, find findDue, window capf.Window, opening capf.Opening) error {
 	ctx, cancel := context.WithTimeout(ctx, opening.To.Sub(u.clock()))
 	defer cancel()
-	due, err := u.devicesDue(ctx, window, opening)
+	due, err := find(ctx, window, opening)
 	if err != nil || len(due) == 0 {
 		return err
 	}
@@ -45,15 +49,11 @@ func (u *upkeep) resetDue(ctx context.Context, window capf.Window, opening capf.
 		return nil
 	}
 	u.log.Info("phones are reset, since operations are pending for them", "phones", len(due), "until", capf.FormatTime(opening.To))
-	done, failed := 0, 0
+	var round resetRound
 	for len(due) > 0 && ctx.Err() == nil {
 		count := min(resetsAtOnce, len(due))
 		resets, err := u.resetSome(ctx, due[:count], window, opening)
-		for _, one := range resets {
-			if done++; one.Problem != "" {
-				failed++
-			}
-		}
+		round.add(resets, &u.tries)
 		if ctx.Err() != nil {
 			break
 		}
@@ -62,24 +62,59 @@ func (u *upkeep) resetDue(ctx context.Context, window capf.Window, opening capf.
 		}
 		due = due[count:]
 	}
-	u.log.Info("phones were reset", "phones", done-failed, "failed", failed, "left-for-the-next-time", len(due))
+	round.tell(u.log, len(due))
 	return nil
+}
+
+// resetRound is what came of the resets that were due together.
+type resetRound struct {
+	done, failed int
+	givenUp      []string // devices that are not tried again in this opening
+	last         string   // failure
+}
+
+func (r *resetRound) add(resets []capf.Reset, tries *resetTries) {
+	for _, one := range resets {
+		if one.Problem == "" {
+			r.done++
+			continue
+		}
+		r.failed++
+		r.last = one.Problem
+		if tries.failed[one.Device].next.IsZero() {
+			r.givenUp = append(r.givenUp, one.Device)
+		}
+	}
+}
+
+func (r *resetRound) tell(log *slog.Logger, left int) {
+	log.Info("phones were reset", "phones", r.done, "failed", r.failed, "left-for-the-next-time", left)
+	if len(r.givenUp) > 0 {
+		log.Warn("phones could not be reset, and are not tried again before the maintenance window opens the next time: see `capf phone show`",
+			"phones", len(r.givenUp), "among-them", examples(r.givenUp), "last-failure", r.last)
+	}
 }
 
 func examples(devices []string) []string { return devices[:min(len(devices), mostExamples)] }
 
-// devicesDue gives the phones that are to be reset in an opening and have not been.
+// devicesDue gives the phones that are to be reset in an opening and have not been, save those that have failed and
+// whose next try has not come.
 func (u *upkeep) devicesDue(ctx context.Context, window capf.Window, opening capf.Opening) ([]string, error) {
 	var due []string
 	pending := capf.StatusPending // not in progress: those are at it
 	err := u.store.Phones(ctx, capf.PhoneFilter{Status: &pending}, func(phone capf.Phone) error {
 		is, err := u.isDue(ctx, &phone, window, opening)
-		if is {
+		if is && u.tries.may(phone.Device, u.clock()) {
 			due = append(due, phone.Device)
 		}
 		return err
 	})
 	return due, err
+}
+
+// failedBefore gives the phones whose reset has failed in this opening and whose next try has come.
+func (u *upkeep) failedBefore(context.Context, capf.Window, capf.Opening) ([]string, error) {
+	return u.tries.due(u.clock()), nil
 }
 
 func (u *upkeep) isDue(ctx context.Context, phone *capf.Phone, window capf.Window, opening capf.Opening) (bool, error) {
@@ -97,11 +132,28 @@ func (u *upkeep) isDue(ctx context.Context, phone *capf.Phone, window capf.Windo
 // resetSome resets those of some phones that are still to be, and records it, also where it was interrupted:
 // no phone is reset twice for the same.
 func (u *upkeep) resetSome(ctx context.Context, devices []string, window capf.Window, opening capf.Opening) ([]capf.Reset, error) {
-	var due []string
+	due, err := u.stillDue(ctx, devices, window, opening)
+	if err != nil {
+		return nil, err
+	}
+	var resets []capf.Reset
+	_ = u.resetter.Reset(ctx, due, func(device string, err error) { // each failure is told here
+		if err != nil && ctx.Err() != nil {
+			return // the time was over: it was not tried
+		}
+		resets = append(resets, u.noteReset(device, err))
+	})
+	u.unrecorded = append(u.unrecorded, resets...)
+	return resets, u.recordRest(context.WithoutCancel(ctx))
+}
+
+// stillDue gives those of some phones for which a reset is due as they are now.
+func (u *upkeep) stillDue(ctx context.Context, devices []string, window capf.Window, opening capf.Opening) (due []string, err error) {
 	for _, device := range devices {
 		phone, err := u.store.Phone(ctx, device)
 		if capf.HasCode(err, capf.CodeNotFound) {
-			continue // removed meanwhile
+			u.tries.settle(device) // removed meanwhile
+			continue
 		}
 		if err != nil {
 			return nil, err
@@ -110,24 +162,43 @@ func (u *upkeep) resetSome(ctx context.Context, devices []string, window capf.Wi
 		if err != nil {
 			return nil, err
 		}
-		if is {
-			due = append(due, device)
+		if !is {
+			u.tries.settle(device)
+			continue
 		}
+		due = append(due, device)
 	}
-	var resets []capf.Reset
-	_ = u.resetter.Reset(ctx, due, func(device string, err error) { // each failure is told here
-		if err != nil && ctx.Err() != nil {
-			return // the time was over: it was not tried
-		}
-		one := capf.Reset{Device: device, At: u.clock().UTC().Truncate(time.Second), By: capf.ActorWindow}
-		if err != nil {
-			one.Problem = err.Error()
-			u.log.Warn("a phone could not be reset", "device", device, "error", err)
-		}
-		resets = append(resets, one)
-	})
-	if len(resets) == 0 {
-		return nil, nil
+	return due, nil
+}
+
+// noteReset gives what is to be on record of a reset. The log has the first failure of each phone in an opening; the
+// last one is on record.
+func (u *upkeep) noteReset(device string, err error) capf.Reset {
+	now := u.clock().UTC()
+	one := capf.Reset{Device: device, At: now.Truncate(time.Second), By: capf.ActorWindow}
+	if u.countReset != nil {
+		u.countReset(err != nil)
 	}
-	return resets, u.store.RecordResets(context.WithoutCancel(ctx), resets)
+	if err == nil {
+		u.tries.settle(device)
+		return one
+	}
+	one.Problem = err.Error()
+	if u.tries.fail(device, now) == 1 {
+		u.log.Warn("a phone could not be reset", "device", device, "error", err, "next-try-after", resetAgain[0])
+	}
+	return one
+}
+
+// recordRest records the resets that are not on record yet. What the store does not take is kept for the next time:
+// nothing is reset before it has.
+func (u *upkeep) recordRest(ctx context.Context) error {
+	if len(u.unrecorded) == 0 {
+		return nil
+	}
+	err := u.store.RecordResets(ctx, u.unrecorded)
+	if err == nil {
+		u.unrecorded = nil
+	}
+	return err
 }

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFaultStoreRemovedBesideSessions moves the store's file away while no phone calls: what the service makes and
+// decides by itself does not go by a file that nobody else sees, and goes on when it is put back.
+func TestFaultStoreRemovedBesideSessions(t *testing.T) {
+	f := newFailing(t)
+	f.start()
+	path := filepath.Join(f.data, "capf.db")
+	if status := f.service.statusOf("/capf.crl"); status != http.StatusOK {
+		t.Fatalf("the CRL before: %d", status)
+	}
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if status := f.service.statusOf("/capf.crl"); status != http.StatusServiceUnavailable {
+		t.Errorf("the CRL without the store: %d", status)
+	}
+	if text := f.service.metrics(); strings.Contains(text, "\ncapf_phones{") || strings.Contains(text, "\ncapf_operations{") {
+		t.Error("the metrics count what is in no store")
+	}
+	eventually(t, "that what to trace is unknown", func() bool { return strings.Contains(f.service.text(), "what to trace could not be read") })
+	if text := f.service.text(); !strings.Contains(text, "the CRL could not be made") || !strings.Contains(text, "capf.db is gone") {
+		t.Errorf("the log says %s", text)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if status := f.service.statusOf("/capf.crl"); status != http.StatusOK {
+		t.Errorf("the CRL with the store put back: %d", status)
+	}
+	if text := f.service.metrics(); !strings.Contains(text, "\ncapf_operations{") {
+		t.Error("the metrics do not count the store that was put back")
+	}
+}
