@@ -9,6 +9,18 @@ import (
 const PrivateKeyAdvice = "holds a private key: only its place and SHA-256 are kept; " +
 	"take it off the old disk and hold the key for disclosed"
 
+// IdentityKeyAdvice is that reason for the key of a CAPF that issued LSCs, in its capf.pem.
+const IdentityKeyAdvice = "holds the private key of a CAPF: only its place and SHA-256 are kept; " +
+	"`capf init --from` takes key and certificate over as our own"
+
+// KeyAdvice gives the reason for a private key, or for the one of a CAPF's identity.
+func KeyAdvice(identity bool) string {
+	if identity {
+		return IdentityKeyAdvice
+	}
+	return PrivateKeyAdvice
+}
+
 // KeptLine is a line of a file, or a run of lines of private key text, that was not understood and is kept aside.
 type KeptLine struct {
 	Position

@@ -4,7 +4,9 @@
 // The data are those that CAPF 1.0(1) left on the disk of the machine it ran on: the phone record file CAPF.phone,
 // the configuration CAPF.cfg, and certificates. The facts come from legacy-layout.md, the words for operations,
 // states and authentication modes from cli.md. One package reads each kind: phonefile, cfgfile and certfile, on lines
-// from text, by a dialect; source finds the files of one machine, machine reads all of them. Nothing here writes.
+// from text, by a dialect; source finds the files of one machine, machine reads all of them. Two packages read what
+// others keep of phones: usecallmanager the database of those daemons, phonelist lists in CSV. Nothing here writes to
+// what it reads.
 package legacy
 
 //go:generate go run ./internal/sample ../testdata/legacy

@@ -1,27 +1,35 @@
 package main
 
 import (
+	"errors"
+	"io"
+	"os"
 	"path/filepath"
 
 	"capf/runtime/ca"
+	"capf/runtime/capf"
 )
 
 type initCommand struct {
-	CommonName         string `help:"Common name of the CAPF certificate; default: CAPF- and 8 hex digits." placeholder:"CN"`
-	Organization       string `help:"Organization in the CAPF certificate and in LSCs." default:"CAPF" placeholder:"O"`
-	OrganizationalUnit string `help:"Organizational unit in the CAPF certificate and in LSCs." default:"CAPF" placeholder:"OU"`
-	KeySize            int    `help:"Bits of CAPF's RSA key: 2048, 3072 or 4096." default:"2048"`
+	CommonName         string  `help:"Common name of the CAPF certificate; default: CAPF- and 8 hex digits." placeholder:"CN" xor:"cn"`
+	Organization       *string `help:"Organization in the CAPF certificate and in LSCs; default: CAPF." placeholder:"O" xor:"o"`
+	OrganizationalUnit *string `help:"Organizational unit in the CAPF certificate and in LSCs; default: CAPF." placeholder:"OU" xor:"ou"`
+	KeySize            int     `help:"Bits of CAPF's RSA key: 2048, 3072 or 4096; default: 2048." placeholder:"BITS" xor:"size"`
+	From               string  `help:"Take over the certificate and key of this PEM file, which phones know already (capf.pem of a usecallmanager daemon)." type:"path" placeholder:"FILE" xor:"cn,o,ou,size"`
 }
 
 // Run activates CAPF; where it is active already nothing changes.
 func (c *initCommand) Run(app *app) (err error) {
+	if c.From != "" {
+		return c.takeOver(app)
+	}
 	store, err := app.newStore()
 	if err != nil {
 		return err
 	}
 	defer closeInto(&err, store)
-	authority, created, err := ca.Activate(app.data, ca.Options{CommonName: c.CommonName, Organization: c.Organization,
-		OrganizationalUnit: c.OrganizationalUnit, KeySize: c.KeySize}, ca.System())
+	authority, created, err := ca.Activate(app.data, ca.Options{CommonName: c.CommonName, Organization: orDefault(c.Organization),
+		OrganizationalUnit: orDefault(c.OrganizationalUnit), KeySize: c.KeySize}, ca.System())
 	if err != nil {
 		return err
 	}
@@ -31,4 +39,63 @@ func (c *initCommand) Run(app *app) (err error) {
 		app.say("CAPF was active already as %s; nothing was changed", authority.Name())
 	}
 	return remindOfList(app, store, authority)
+}
+
+// orDefault gives the name that stands in certificates where nobody gave one; one that was given may be empty.
+func orDefault(given *string) string {
+	if given == nil {
+		return "CAPF"
+	}
+	return *given
+}
+
+// takeOver activates CAPF with an identity that exists. The file stays as it is.
+func (c *initCommand) takeOver(app *app) (err error) {
+	content, err := readIdentity(c.From)
+	if err != nil {
+		return err
+	}
+	store, err := app.newStore()
+	if err != nil {
+		return err
+	}
+	defer closeInto(&err, store)
+	taken, err := ca.TakeOver(app.data, content, ca.System())
+	if err != nil {
+		return err
+	}
+	for _, note := range taken.Notes {
+		app.say("note: %s", note)
+	}
+	if taken.Created {
+		app.say("CAPF is active as %s, taken over from %s: phones that know it need no new list; its certificate is %s",
+			taken.Name(), c.From, filepath.Join(app.data, "CAPF.cer"))
+		app.say("%s still holds the private key: remove it where it is not needed any more, and let no other CAPF go on with it", c.From)
+	} else {
+		app.say("CAPF was active already as %s, which is the one in %s; nothing was changed", taken.Name(), c.From)
+	}
+	return remindOfList(app, store, taken.Authority)
+}
+
+// readIdentity reads a file of a size that an identity can have.
+func readIdentity(path string) (content []byte, err error) {
+	refuse := func(err error) error {
+		return &capf.Error{Code: capf.CodeInvalid, Message: "identity " + path, Err: err, Hint: "give one PEM file with certificate and key"}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, refuse(errors.New("it is no file"))
+	}
+	opened, err := os.Open(path)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	defer opened.Close()
+	if content, err = io.ReadAll(io.LimitReader(opened, ca.MaxIdentityFile+1)); err != nil {
+		return nil, refuse(err)
+	}
+	return content, nil
 }

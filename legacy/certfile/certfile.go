@@ -52,6 +52,10 @@ type Certificate struct {
 	Signature  SelfSignature
 	// InCAPFFolder and IsCAPFCer tell where it was: in the CAPF folder itself, in a file CAPF.cer.
 	InCAPFFolder, IsCAPFCer bool
+	// IsIdentity tells that it was in capf.pem, beside the key of the CAPF that it names.
+	IsIdentity bool
+	// Row is the phone in whose row of a database it stood; empty for what was in a file.
+	Row string
 	// Before is the text before its PEM block, as it was, without private keys.
 	Before []byte
 }
@@ -67,6 +71,8 @@ type Options struct {
 	InCAPFFolder bool
 	// IsCAPFCer tells that the file is named CAPF.cer, which should be DER.
 	IsCAPFCer bool
+	// IsIdentity tells that the file is capf.pem, which holds a certificate and its key.
+	IsIdentity bool
 	// Now is the time that dates are compared with; zero: they are not.
 	Now time.Time
 }
@@ -112,6 +118,11 @@ type reader struct {
 	options Options
 }
 
+// findKey says what to do about a private key.
+func (r *reader) findKey(line int) {
+	r.find(line, legacy.Warning, legacy.KeyAdvice(r.options.IsIdentity))
+}
+
 func (r *reader) find(line int, severity legacy.Severity, reason string) {
 	position := legacy.Position{File: r.name, Line: line}
 	r.file.Findings = append(r.file.Findings, legacy.Finding{Position: position, Severity: severity, Reason: reason})
@@ -122,7 +133,7 @@ func (r *reader) add(line int, parsed *x509.Certificate, before []byte) {
 	certificate := Certificate{
 		Position: legacy.Position{File: r.name, Line: line}, DER: parsed.Raw, Parsed: parsed,
 		SHA256: sha256.Sum256(parsed.Raw), InCAPFFolder: r.options.InCAPFFolder, IsCAPFCer: r.options.IsCAPFCer,
-		Before: before,
+		IsIdentity: r.options.IsIdentity, Before: before,
 	}
 	var cause error
 	certificate.Signature, cause = selfSignature(parsed)

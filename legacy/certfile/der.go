@@ -66,13 +66,13 @@ func (r *reader) keepRest(rest []byte, offset int, reason string) {
 
 func (r *reader) keep(line text.Line, reason string) {
 	if line.PrivateKey {
-		r.find(line.Number, legacy.Warning, legacy.PrivateKeyAdvice)
+		r.findKey(line.Number)
 	}
 	r.file.Kept = append(r.file.Kept, line.Kept(r.name, reason))
 }
 
 func (r *reader) withhold(content []byte, offset int) {
-	r.find(0, legacy.Warning, legacy.PrivateKeyAdvice)
+	r.findKey(0)
 	r.file.Kept = append(r.file.Kept, legacy.Withhold(legacy.Position{File: r.name}, 1,
 		int64(offset), int64(len(content)), sha256.Sum256(content), "private key in DER, not kept"))
 }

@@ -138,7 +138,7 @@ func (b *blockReader) withholdBlock() {
 	first, last := b.block[0], b.block[len(b.block)-1]
 	raw := rawOf(b.block)
 	count := last.Number - first.Number + 1
-	b.find(first.Number, legacy.Warning, legacy.PrivateKeyAdvice)
+	b.findKey(first.Number)
 	b.file.Kept = append(b.file.Kept, legacy.Withhold(legacy.Position{File: b.name, Line: first.Number}, count,
 		first.Offset, int64(len(raw)), sha256.Sum256(raw), "private key under another label, not kept"))
 }

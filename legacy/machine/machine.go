@@ -32,6 +32,17 @@ type PhoneFile struct {
 	Reading *phonefile.File
 }
 
+// FurtherFile is a file with phone records that are not written as 1.0(1) wrote them.
+type FurtherFile struct {
+	source.File
+	// Reader says for a person how it is read, Columns which of its columns are.
+	Reader, Columns string
+	Encoding        string // of a list; SQLite for a database
+	Records         interface {
+		Items() iter.Seq2[phonefile.Item, error]
+	}
+}
+
 // ConfigurationFile is one configuration and what it holds.
 type ConfigurationFile struct {
 	source.File
@@ -43,6 +54,7 @@ type ConfigurationFile struct {
 type Machine struct {
 	Source         *source.Source
 	PhoneFiles     []PhoneFile
+	Further        []FurtherFile
 	Configurations []ConfigurationFile
 	Certificates   []certfile.Certificate
 	// Kept are the lines kept aside from configurations and certificate files; those of phone records are among Items.
@@ -73,6 +85,12 @@ func (m *Machine) read(file source.File, options Options) error {
 		return m.readPhones(file, options.Dialect)
 	case source.Configuration:
 		return m.readConfiguration(file, options.Dialect)
+	case source.PhoneDatabase:
+		return m.readDatabase(file)
+	case source.PhoneList:
+		return m.readList(file, options.Dialect)
+	case source.DatabaseLog:
+		return nil // read with its database
 	default:
 		return m.readCertificates(file, options.Now)
 	}
@@ -118,6 +136,7 @@ func (m *Machine) readCertificates(file source.File, now time.Time) error {
 	content, err := certfile.Read(file.Input(), certfile.Options{
 		InCAPFFolder: file.Folder == source.CAPFFolder,
 		IsCAPFCer:    file.Kind == source.CAPFCertificate,
+		IsIdentity:   file.Kind == source.Identity,
 		Now:          now,
 	})
 	if err != nil {
@@ -144,11 +163,18 @@ func (m *Machine) Settings() []cfgfile.Setting {
 	return out
 }
 
-// Items reads all phone record files from their beginnings, one after the other. After an error nothing follows.
+// Items reads all files with phone records from their beginnings, one after the other. After an error nothing follows.
 func (m *Machine) Items() iter.Seq2[phonefile.Item, error] {
+	var all []iter.Seq2[phonefile.Item, error]
+	for _, file := range m.PhoneFiles {
+		all = append(all, file.Reading.Items())
+	}
+	for _, file := range m.Further {
+		all = append(all, file.Records.Items())
+	}
 	return func(yield func(phonefile.Item, error) bool) {
-		for _, file := range m.PhoneFiles {
-			for item, err := range file.Reading.Items() {
+		for _, items := range all {
+			for item, err := range items {
 				if err != nil {
 					yield(item, fmt.Errorf("source %s: %w", m.Source.Name, err))
 					return

@@ -25,9 +25,11 @@ type Record struct {
 	Device               string
 	Operation            legacy.Operation
 	State                legacy.State
+	Ended                legacy.Operation // that has ended, where the reader knows it from the word for the state
 	AuthenticationMode   legacy.AuthenticationMode
 	AuthenticationString legacy.Secret // 4 to 10 digits
-	KeySize              int           // bits: 512, 1024, 2048; 0: not given
+	KeySize              int           // bits: 512, 1024, 2048 (3072, 4096 from other sources); 0: not given
+	Curve                string        // p256, p384, p521: the key is an EC key; only from other sources
 	StatusTime           legacy.Time
 	CompletesBy          legacy.Time
 	Description          string

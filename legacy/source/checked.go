@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 )
 
 // checkedFile hashes what is read and compares it at the end with the digest taken when the source was opened, so that
 // the digests by which a run is known are those of the records it made.
 type checkedFile struct {
 	file   File
-	opened *os.File
+	opened io.ReadCloser
 	hash   hash.Hash
 }
 

@@ -1,7 +1,9 @@
 package source
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -14,11 +16,25 @@ import (
 
 // finder goes through the folders that files may lie in.
 type finder struct {
-	root     *os.Root
+	tree     tree
 	base     string // as the administrator gave it, for the folder's own name
 	files    []File
 	findings []legacy.Finding
 	visited  []fs.FileInfo
+}
+
+// searchAt finds the files of a source: in its folders, or the one that it is.
+func (f *finder) searchAt(at *place) error {
+	if at.only == "" {
+		return f.search()
+	}
+	f.files = append(f.files, File{Kind: at.kind, Folder: CAPFFolder, Path: at.only, tree: f.tree})
+	for _, ending := range logEndings {
+		if info, err := f.tree.Stat(at.only + ending); err == nil && info.Mode().IsRegular() && at.kind == PhoneDatabase {
+			f.files = append(f.files, File{Kind: DatabaseLog, Folder: CAPFFolder, Path: at.only + ending, tree: f.tree})
+		}
+	}
+	return nil
 }
 
 // search looks below `Program Files/Cisco`, `Cisco` and the folder itself for the two folders, and in the folder
@@ -51,7 +67,7 @@ func (f *finder) descend(places, chain []string) ([]string, error) {
 	for _, name := range chain {
 		var below []string
 		for _, place := range places {
-			entries, err := fs.ReadDir(f.root.FS(), place)
+			entries, err := f.tree.ReadDir(place)
 			if err != nil {
 				return nil, err
 			}
@@ -69,7 +85,7 @@ func (f *finder) descend(places, chain []string) ([]string, error) {
 
 // isFolder refuses what leads out of the machine's folder, with a finding.
 func (f *finder) isFolder(place string) bool {
-	info, err := f.root.Stat(place)
+	info, err := f.tree.Stat(place)
 	if err != nil {
 		f.warn(place, "cannot be entered, or leads out of the source: not read")
 		return false
@@ -79,7 +95,7 @@ func (f *finder) isFolder(place string) bool {
 
 // collect takes the files of one folder, unless a link has led to it before.
 func (f *finder) collect(place string, folder Folder) error {
-	info, err := f.root.Stat(place)
+	info, err := f.tree.Stat(place)
 	if err != nil {
 		return err
 	}
@@ -87,7 +103,7 @@ func (f *finder) collect(place string, folder Folder) error {
 		return nil
 	}
 	f.visited = append(f.visited, info)
-	entries, err := fs.ReadDir(f.root.FS(), place)
+	entries, err := f.tree.ReadDir(place)
 	if err != nil {
 		return err
 	}
@@ -100,31 +116,97 @@ func (f *finder) collect(place string, folder Folder) error {
 // take adds a file, or says why it is not read.
 func (f *finder) take(place string, folder Folder) {
 	kind := kindOf(path.Base(place))
-	info, err := f.root.Stat(place)
+	info, err := f.tree.Stat(place)
+	if kind == PhoneDatabase && err == nil && info.Mode().IsRegular() && !f.isDatabase(place) {
+		kind = ""
+	}
 	switch {
 	case err != nil:
 		f.warn(place, "cannot be opened, or leads out of the source: not read")
 	case info.IsDir() && kind == "":
 		// Folders beside the files are none of CAPF's.
 	case kind == "":
-		f.note(place, "is none of the files of CAPF: not read")
+		f.note(place, notCAPF)
 	case !info.Mode().IsRegular():
 		f.warn(place, "is not a regular file: not read")
 	default:
-		f.files = append(f.files, File{Kind: kind, Folder: folder, Path: place, root: f.root})
+		f.files = append(f.files, File{Kind: kind, Folder: folder, Path: place, tree: f.tree})
 	}
 }
 
+const notCAPF = "is none of the files of CAPF: not read"
+
+// isDatabase tells by its first bytes whether a file is a SQLite database. One that cannot be read counts as such, so
+// that it is not passed over.
+func (f *finder) isDatabase(place string) bool {
+	opened, err := f.tree.Open(place)
+	if err != nil {
+		return true
+	}
+	defer opened.Close()
+	start := make([]byte, len(sqliteMagic))
+	_, err = io.ReadFull(opened, start)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return false
+	default:
+		return err != nil || string(start) == sqliteMagic
+	}
+}
+
+// logEndings follow the name of a database in the names of its write-ahead log and its rollback journal. The third
+// file that there may be, -shm, is made anew from the log.
+var logEndings = []string{"-wal", "-journal"}
+
+// attachLogs gives each database the files that belong to it, and passes over those that belong to none.
+func (f *finder) attachLogs() {
+	var logs []File
+	f.files = slices.DeleteFunc(f.files, func(file File) bool {
+		if file.Kind == DatabaseLog {
+			logs = append(logs, file)
+		}
+		return file.Kind == DatabaseLog
+	})
+	for _, log := range logs {
+		of := log.Path[:strings.LastIndexByte(log.Path, '-')]
+		at := slices.IndexFunc(f.files, func(file File) bool { return file.Kind == PhoneDatabase && file.Path == of })
+		if at < 0 {
+			at = slices.IndexFunc(f.files, func(file File) bool { return file.Kind == PhoneDatabase && strings.EqualFold(file.Path, of) })
+		}
+		if at < 0 {
+			f.warn(log.Path, "belongs to a database that is not there: not read")
+			continue
+		}
+		f.files[at].Logs = append(f.files[at].Logs, log)
+		f.files = append(f.files, log)
+	}
+}
+
+// databaseEndings are those that databases of phones go by; the content decides.
+var databaseEndings = []string{".db", ".db3", ".sqlite", ".sqlite3"}
+
 func kindOf(name string) Kind {
-	switch name = strings.ToLower(name); {
+	name = strings.ToLower(name)
+	for _, ending := range logEndings {
+		if of, ok := strings.CutSuffix(name, ending); ok && slices.Contains(databaseEndings, path.Ext(of)) {
+			return DatabaseLog
+		}
+	}
+	switch {
 	case name == "capf.phone":
 		return PhoneRecords
 	case name == "capf.cfg":
 		return Configuration
 	case name == "capf.cer":
 		return CAPFCertificate
+	case name == "capf.pem":
+		return Identity
 	case path.Ext(name) == ".0":
 		return Certificates
+	case slices.Contains(databaseEndings, path.Ext(name)):
+		return PhoneDatabase
+	case path.Ext(name) == ".csv":
+		return PhoneList
 	default:
 		return ""
 	}
@@ -133,13 +215,15 @@ func kindOf(name string) Kind {
 // collectDirect takes files that lie in the source folder itself. It counts as the CAPF folder if it is named CAPF, or
 // holds phone records or a configuration, which lie in no other; as Certificates otherwise, which is trusted with less.
 func (f *finder) collectDirect() error {
-	entries, err := fs.ReadDir(f.root.FS(), ".")
+	entries, err := f.tree.ReadDir(".")
 	if err != nil {
 		return err
 	}
 	holds := map[Kind]bool{}
 	for _, entry := range entries {
-		holds[kindOf(entry.Name())] = true
+		if kind := kindOf(entry.Name()); kind != PhoneDatabase || f.isDatabase(entry.Name()) {
+			holds[kind] = true
+		}
 	}
 	delete(holds, "")
 	if len(holds) == 0 {
@@ -163,6 +247,8 @@ func judge(name string, holds map[Kind]bool) (Folder, string) {
 		return CAPFFolder, "that is its name"
 	case holds[PhoneRecords] || holds[Configuration]:
 		return CAPFFolder, "it holds CAPF.phone or CAPF.cfg"
+	case holds[PhoneDatabase]:
+		return CAPFFolder, "it holds a database of phones"
 	default:
 		return CertificatesFolder, "it holds neither CAPF.phone nor CAPF.cfg"
 	}

@@ -1,9 +1,14 @@
-// Package source finds the files of CAPF 1.0(1) in a folder that was copied from one machine.
+// Package source finds the files of CAPF 1.0(1) in what was copied from one machine.
 //
 // Where they lie is the table of legacy-layout.md: phone records, configuration and certificates in
 // `Program Files/Cisco/CAPF`, certificates and CAPF.cer in `Program Files/Cisco/Certificates`, names in any case. The
 // folder may be the root of a copied disk, hold `Cisco` or `CAPF` and `Certificates` themselves, or be the one that
 // the files lie in. Everything is opened through os.Root: nothing outside the folder is read, and nothing is written.
+//
+// In place of a folder there may be a zip, tar or tar.gz file of it. What could be CAPF's by its name is unpacked into
+// one temporary file without a name; the names of members stay names of members, so that none can lead anywhere.
+// Beside the files of 1.0(1) there may be the database of a *usecallmanager* daemon, with its write-ahead log and its
+// capf.pem, and lists of phones (*.csv); a database or a list can also be the whole source.
 package source
 
 import (
@@ -11,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -30,6 +34,10 @@ const (
 	Configuration   Kind = "configuration"    // CAPF.cfg
 	Certificates    Kind = "certificates"     // *.0
 	CAPFCertificate Kind = "capf-certificate" // CAPF.cer
+	Identity        Kind = "identity"         // capf.pem, a certificate with its key
+	PhoneDatabase   Kind = "phone-database"   // SQLite
+	DatabaseLog     Kind = "database-log"     // what belongs to a database and may hold its newest rows
+	PhoneList       Kind = "phone-list"       // *.csv
 )
 
 // Folder says which of the two folders a file counts as lying in. It matters for trust: a self-signed certificate
@@ -51,40 +59,38 @@ type File struct {
 	Size int64
 	// SHA256 is over the whole content.
 	SHA256 [sha256.Size]byte
+	// Logs are the files that belong to a database: its write-ahead log or its rollback journal.
+	Logs []File
 
-	root *os.Root
+	tree tree
 }
 
-// Source is the folder of one machine, read through once. Close it when its files are no longer needed.
+// Source is what was copied from one machine, read through once. Close it when its files are no longer needed.
 type Source struct {
 	Spec
+	// Single tells that the source is one database or list, and not a folder with files.
+	Single bool
 	// Files are sorted by path. Several of a kind (`CAPF.phone` beside `capf.PHONE`, or one in either folder) are all
 	// there.
 	Files []File
 	// Findings tell what was not read and why, and how a folder was taken.
 	Findings []legacy.Finding
 
-	root *os.Root
+	tree tree
+	info os.FileInfo
 }
 
-// Open finds and digests the files of a machine. A folder that is missing, or has none of them, is an error.
-func Open(spec Spec) (*Source, error) {
-	info, err := os.Stat(spec.Folder)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("source %s: folder %s is not there: check the path", spec.Name, spec.Folder)
-	case err != nil:
-		return nil, fmt.Errorf("source %s: %w", spec.Name, err)
-	case !info.IsDir():
-		return nil, fmt.Errorf("source %s: %s is not a folder", spec.Name, spec.Folder)
-	}
-	root, err := os.OpenRoot(spec.Folder)
+// Open finds and digests the files of a machine. What is missing, or has none of them, is an error.
+func Open(spec Spec) (*Source, error) { return open(spec, usualLimits) }
+
+func open(spec Spec, bounds limits) (*Source, error) {
+	at, err := openPlace(spec.Folder, bounds)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", spec.Name, err)
 	}
-	out := &Source{Spec: spec, root: root}
-	if err := out.find(); err != nil {
-		return nil, errors.Join(fmt.Errorf("source %s: %w", spec.Name, err), root.Close())
+	out := &Source{Spec: spec, Single: at.only != "", tree: at.tree, info: at.info}
+	if err := out.find(at); err != nil {
+		return nil, errors.Join(fmt.Errorf("source %s: %w", spec.Name, err), at.tree.Close())
 	}
 	return out, nil
 }
@@ -108,40 +114,75 @@ func OpenAll(specs []Spec) (out []*Source, err error) {
 		}
 		out = append(out, opened)
 		for _, other := range out[:len(out)-1] {
-			if sameFolder(other.root, opened.root) {
-				return out, fmt.Errorf("sources %s and %s are the same folder: give it once", other.Name, spec.Name)
+			if os.SameFile(other.info, opened.info) {
+				return out, fmt.Errorf("sources %s and %s are the same %s: give it once", other.Name, spec.Name, opened.form())
 			}
 		}
 	}
 	return out, nil
 }
 
-func sameFolder(one, other *os.Root) bool {
-	first, err := one.Stat(".")
-	if err != nil {
-		return false
+func (s *Source) form() string {
+	if s.info.IsDir() {
+		return "folder"
 	}
-	second, err := other.Stat(".")
-	return err == nil && os.SameFile(first, second)
+	return "file"
 }
 
-func (s *Source) find() error {
-	finder := finder{root: s.root, base: s.Folder}
-	if err := finder.search(); err != nil {
+func (s *Source) find(at *place) error {
+	finder := finder{tree: at.tree, base: at.base, findings: at.findings}
+	if err := finder.searchAt(at); err != nil {
 		return err
 	}
+	finder.attachLogs()
 	s.Findings, s.Files = finder.findings, finder.files
-	if len(s.Files) == 0 {
-		return fmt.Errorf("no CAPF.phone, CAPF.cfg, CAPF.cer or *.0 in %s: give the root of the copied disk, "+
-			"or the folder that holds the files", s.Folder)
-	}
 	slices.SortFunc(s.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	if err := s.checkFound(at); err != nil {
+		return err
+	}
 	failed := &multierror.Error{ErrorFormat: legacy.OneLine}
 	for i := range s.Files {
 		failed = multierror.Append(failed, s.Files[i].digest())
 	}
+	for i := range s.Files {
+		for j, log := range s.Files[i].Logs {
+			s.Files[i].Logs[j] = s.Files[slices.IndexFunc(s.Files, func(file File) bool { return file.Path == log.Path })]
+		}
+	}
 	s.noteSeveral()
 	return failed.ErrorOrNil()
+}
+
+// checkFound sees that there is something to read.
+func (s *Source) checkFound(at *place) error {
+	if unpacked, ok := at.tree.(*memberTree); ok {
+		s.noteElsewhere(unpacked)
+	}
+	if len(s.Files) == 0 {
+		return fmt.Errorf("no CAPF.phone, CAPF.cfg, CAPF.cer or *.0, and no database or list of phones in %s: give the root of the "+
+			"copied disk, or the folder that holds the files", s.Folder)
+	}
+	if len(s.Of(PhoneDatabase)) > 0 {
+		return at.checkTemporary()
+	}
+	return nil
+}
+
+// noteElsewhere names the members that could be CAPF's by their names but do not lie where such files do.
+func (s *Source) noteElsewhere(from *memberTree) {
+	told := map[string]bool{}
+	for _, file := range s.Files {
+		told[file.Path] = true
+	}
+	for _, found := range s.Findings {
+		told[found.File] = true
+	}
+	for _, path := range from.files() {
+		if !told[path] {
+			s.Findings = append(s.Findings, legacy.Finding{Position: legacy.Position{File: path}, Severity: legacy.Warning,
+				Reason: "does not lie in a folder of CAPF: not read"})
+		}
+	}
 }
 
 // noteSeveral says where a machine has more than one phone record file or configuration, so that nobody is surprised
@@ -173,14 +214,14 @@ func (s *Source) Digest() [sha256.Size]byte {
 	return [sha256.Size]byte(hash.Sum(nil))
 }
 
-// Close ends the use of the folder.
-func (s *Source) Close() error { return s.root.Close() }
+// Close ends the use of the source and gives up what was unpacked of it.
+func (s *Source) Close() error { return s.tree.Close() }
 
 // Input gives the file to a reader. What is read is compared with the digest: a file that changes meanwhile is an
 // error at its end.
 func (f File) Input() legacy.Input {
 	return legacy.Input{File: f.Path, Open: func() (io.ReadCloser, error) {
-		opened, err := openRegular(f.root, f.Path)
+		opened, err := f.tree.Open(f.Path)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Path, err)
 		}
@@ -189,7 +230,7 @@ func (f File) Input() legacy.Input {
 }
 
 func (f *File) digest() error {
-	opened, err := openRegular(f.root, f.Path)
+	opened, err := f.tree.Open(f.Path)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
@@ -200,16 +241,4 @@ func (f *File) digest() error {
 	}
 	f.SHA256 = [sha256.Size]byte(hash.Sum(nil))
 	return nil
-}
-
-// openRegular opens a file that is still a regular one: a pipe in its place would block, a device never end.
-func openRegular(root *os.Root, path string) (*os.File, error) {
-	info, err := root.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("is not a regular file any more")
-	}
-	return root.Open(path)
 }

@@ -11,12 +11,13 @@ import (
 // maxName is the length of a machine's name in characters.
 const maxName = 64
 
-// Spec is a SOURCE of the command line (cli.md): a folder and the name of the machine that it was copied from.
+// Spec is a SOURCE of the command line (cli.md): a folder, or a file that stands for one, and the name of the machine
+// that it was copied from.
 type Spec struct {
 	Name, Folder string
 }
 
-// Parse reads NAME=FOLDER, or FOLDER, which takes the name of the folder. What stands before the first `=` is a name
+// Parse reads NAME=FOLDER, or FOLDER, which takes the name of the folder (of an archive, without its ending). What stands before the first `=` is a name
 // unless it has a slash in it, so a folder `a=b` is written `./a=b`. A name has 1 to 64 printable characters other
 // than slashes and `=`, begins with a letter or a digit and is not `latest` (which `--prefer` has another use for).
 func Parse(argument string) (Spec, error) {
@@ -32,7 +33,7 @@ func Parse(argument string) (Spec, error) {
 		if err != nil {
 			return Spec{}, fmt.Errorf("source %q: %w", argument, err)
 		}
-		name = filepath.Base(whole)
+		name = stem(filepath.Base(whole))
 	}
 	if problem := checkName(name); problem != "" {
 		return Spec{}, fmt.Errorf("source %q: name %q %s: write NAME=FOLDER", argument, name, problem)

@@ -46,15 +46,7 @@ func create(directory string, options Options, environment Environment) (*Author
 	if err != nil {
 		return nil, err
 	}
-	content, err := authority.encode()
-	if err != nil {
-		return nil, err
-	}
-	folder := filepath.Join(directory, keyFolder)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder for keys: %w", err)
-	}
-	return authority, writeOnce(filepath.Join(folder, identityFile), content)
+	return authority, authority.keep(directory)
 }
 
 // encode gives the certificate and its key as they stand in a file.

@@ -1,13 +1,14 @@
 // A certificate with a 512-bit key is among the data:
 //go:debug rsa1024min=0
 
-// Command sample makes the test data in testdata/legacy: machines that ran CAPF 1.0(1), as copied disks.
+// Command sample makes the test data in testdata/legacy: machines that ran CAPF 1.0(1), as copied disks; the folder of a
+// usecallmanager daemon; lists of phones.
 //
 // The folders are those of legacy-layout.md; the line formats are not public, so the files are in the built-in
 // dialects. Phones, times and strings are the same each time; keys and certificates are really made and differ. The
-// private keys are thrown away.
+// private keys are thrown away, but for the one in the daemon's capf.pem.
 //
-// usage: sample FOLDER    writes FOLDER/cluster and FOLDER/conflict
+// usage: sample FOLDER    writes FOLDER/cluster, conflict, usecallmanager and lists
 package main
 
 import (
@@ -33,7 +34,11 @@ func run(folder string) error {
 		return err
 	}
 	conflict(files)
-	for _, made := range []string{"cluster", "conflict"} {
+	if err := daemon(files); err != nil {
+		return err
+	}
+	lists(files)
+	for _, made := range []string{"cluster", "conflict", "usecallmanager", "lists"} {
 		if err := os.RemoveAll(filepath.Join(folder, made)); err != nil {
 			return err
 		}
