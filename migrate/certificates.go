@@ -114,11 +114,30 @@ func (c *court) judgeAnchor(one *judged) {
 		one.why = "self-signed, equals CAPF.cer of " + c.capfCer[one.digest]
 	case self && c.inFolder[one.digest] != "":
 		one.why = "self-signed, names CAPF and lies in the CAPF folder of " + c.inFolder[one.digest]
+	case self && one.IsIdentity && c.signs(one):
+		one.why = "self-signed, in capf.pem of " + one.machine + ", and signed LSCs in the database beside it"
 	default:
 		return
 	}
 	one.use = capf.LegacyAnchor
 	c.anchors = append(c.anchors, one.Parsed)
+}
+
+// signs tells whether an LSC in a database of the same machine has the signature of a certificate: that proves it to be
+// the identity of the daemon that kept the database.
+func (c *court) signs(identity *judged) bool {
+	for _, one := range c.certificates {
+		if one.Row == "" || one.machine != identity.machine || string(one.Parsed.RawIssuer) != string(identity.Parsed.RawSubject) {
+			continue
+		}
+		if device, err := capf.ParseDevice(one.Parsed.Subject.CommonName); err != nil || device != one.Row {
+			continue
+		}
+		if identity.Parsed.CheckSignature(one.Parsed.SignatureAlgorithm, one.Parsed.RawTBSCertificate, one.Parsed.Signature) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // judgeOther tells the LSCs of phones from the rest.
@@ -131,6 +150,8 @@ func (c *court) judgeOther(one *judged) {
 		one.why = fmt.Sprintf("self-issued, and its signature (%s) cannot be verified; can be named as an anchor", one.Parsed.SignatureAlgorithm)
 	case one.Signature == certfile.Wrong:
 		one.why = one.unfit()
+	case device != "" && one.Row != "" && one.Row != device:
+		one.why = fmt.Sprintf("is in the row of %s, but is the LSC of %s", one.Row, device)
 	case device != "":
 		one.use, one.device, one.why = capf.LegacyLSC, device, why
 	default:

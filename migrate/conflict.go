@@ -11,26 +11,34 @@ import (
 // conflicts gives those decided by the choice as well.
 func (p *planner) conflicts() []Conflict {
 	var out []Conflict
-	for i, g := range p.groups {
-		if settled := &p.outcomes[i]; settled.among != nil || settled.refused != nil {
-			out = append(out, g.conflict(settled))
+	for i := range p.outcomes {
+		if p.isConflict(i) {
+			out = append(out, p.conflict(i))
 		}
 	}
 	return out
 }
 
-func (g *group) conflict(settled *outcome) Conflict {
-	row := Conflict{Device: g.device, Why: settled.why}
+func (p *planner) isConflict(at int) bool {
+	settled := &p.outcomes[at]
+	return settled.among != nil || settled.refused != nil || settled.overruled != nil
+}
+
+func (p *planner) conflict(at int) Conflict {
+	g, settled := p.groups[at], &p.outcomes[at]
+	row := Conflict{Device: g.device, Why: settled.why, Digest: p.fingerprint(g, settled)}
 	for _, v := range settled.among {
-		row.Versions = append(row.Versions, g.places(v)...)
+		row.Versions = append(row.Versions, g.places(v, choiceFor(v, settled.among))...)
+	}
+	if settled.among == nil {
+		row.Versions = []Place{settled.disputed().place()}
+		if g.origin != nil {
+			row.Versions = append(row.Versions, g.storedPlace())
+		}
 	}
 	switch {
 	case settled.refused != nil:
 		row.Refused, row.Why = true, settled.refused.Error()
-		row.Versions = []Place{settled.record.place()}
-		if g.origin != nil {
-			row.Versions = append(row.Versions, g.storedPlace())
-		}
 	case settled.record != nil:
 		chosen := settled.record.place()
 		row.Chosen = &chosen
@@ -41,21 +49,31 @@ func (g *group) conflict(settled *outcome) Conflict {
 	return row
 }
 
+// disputed is the record that cannot go together with what the phone is set to here.
+func (o *outcome) disputed() *record {
+	if o.overruled != nil {
+		return o.overruled
+	}
+	return o.record
+}
+
 // places gives a version by all that say it.
-func (g *group) places(v *version) []Place {
+func (g *group) places(v *version, choice string) []Place {
 	var out []Place
 	if v.stored {
 		out = append(out, g.storedPlace())
 	}
 	for _, r := range v.records {
-		out = append(out, r.place())
+		place := r.place()
+		place.Choice = choice
+		out = append(out, place)
 	}
 	return out
 }
 
 // storedPlace is the store's version.
 func (g *group) storedPlace() Place {
-	out := Place{Machine: PreferStore, Says: phoneSays(g.phone)}
+	out := Place{Machine: PreferStore, Says: phoneSays(g.phone), Choice: PreferStore}
 	if g.origin.untouched() {
 		out.Machine = g.origin.machine
 		out.Time = g.origin.time.String()
@@ -96,9 +114,10 @@ func conflictErrors(conflicts []Conflict) []error {
 		for _, v := range c.Versions {
 			places = append(places, v.String())
 		}
-		hint := fmt.Sprintf("choose with --prefer %s, %s, %s or a source's name; nothing is stored", PreferLatest, PreferPublisher, PreferStore)
+		hint := fmt.Sprintf("choose with --prefer %s, %s, %s or a source's name, or one by one with --decisions FILE; nothing is stored",
+			PreferLatest, PreferPublisher, PreferStore)
 		if c.Refused {
-			hint = "change the phone here first; nothing is stored"
+			hint = "change the phone here first, or choose the store's version with --decisions FILE; nothing is stored"
 		}
 		out = append(out, &capf.Error{Code: capf.CodeConflict, Hint: hint,
 			Message: fmt.Sprintf("%s: %s (%s)", c.Device, c.Why, strings.Join(places, "; "))})

@@ -12,6 +12,8 @@
 //   - A pending operation gets a deadline here: now and the enterprise parameter. What a file says about one is local
 //     time of long ago, and stays in the bytes of the record.
 //   - What a person or a phone has changed here is never overwritten without a choice (settle.go).
+//   - What must have been forgotten when the sources were copied is said first, and a run is refused for what files prove,
+//     until it is accepted (missing.go). What was decided phone by phone goes before a rule (decisions.go).
 //   - A record that the store has already was decided then. It takes no part again.
 //
 // Runs are staged in batches and become visible in one step. Nothing is ever written to a source.

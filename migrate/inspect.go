@@ -168,6 +168,7 @@ func readable(opened *source.Source, options machine.Options) (*machineReading, 
 			continue
 		}
 		all.PhoneFiles = append(all.PhoneFiles, read.PhoneFiles...)
+		all.Further = append(all.Further, read.Further...)
 		all.Configurations = append(all.Configurations, read.Configurations...)
 		all.Certificates = append(all.Certificates, read.Certificates...)
 		all.Kept = append(all.Kept, read.Kept...)
@@ -187,6 +188,13 @@ func (m *machineReading) describe(rows map[string]*InspectedFile, named bool) {
 		row.Encoding = string(file.Reading.Encoding)
 		if file.Reading.Dialect != nil {
 			row.Dialect, row.Why = file.Reading.Dialect.String(), why
+		}
+	}
+	for _, file := range m.Further {
+		row := rows[file.Path]
+		row.Dialect, row.Why, row.Encoding = file.Reader, "by its columns", file.Encoding
+		if file.Columns != "" {
+			row.Why += " " + file.Columns
 		}
 	}
 	for _, file := range m.Configurations {
@@ -242,6 +250,8 @@ func fieldsOf(from *phonefile.Record) InspectedRecord {
 	if from.KeySize != 0 {
 		add("key size", strconv.Itoa(from.KeySize))
 	}
+	add("key size", from.Curve)
+	add("ended", string(from.Ended))
 	add("completes by", from.CompletesBy.String())
 	add("description", legacy.MaskText(from.Description))
 	for _, extra := range from.Extra {

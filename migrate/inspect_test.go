@@ -80,7 +80,11 @@ func TestCancelled(t *testing.T) {
 func TestProgress(t *testing.T) {
 	var told [][2]int
 	options := testOptions()
-	options.Progress = func(done, total int) { told = append(told, [2]int{done, total}) }
+	options.Progress = func(phase Phase, done, total int) {
+		if phase == PhaseRecords {
+			told = append(told, [2]int{done, total})
+		}
+	}
 	mustRun(t, sampleCluster(), options, newMemoryStore())
 	if len(told) != 3 || told[2] != [2]int{74, 74} {
 		t.Errorf("told %v, want a batch a machine and 74 of 74 in the end", told)

@@ -92,15 +92,15 @@ func (s *memoryStore) Provenances(_ context.Context, yield func(string, capf.Pro
 	return nil
 }
 
-func (s *memoryStore) HasRecord(_ context.Context, device, digest string) (bool, error) {
+func (s *memoryStore) KnownRecords(_ context.Context, yield func(device, digest string) error) error {
 	for _, run := range s.applied {
 		for _, r := range run.records {
-			if r.Device == device && r.Digest == digest {
-				return true, nil
+			if err := yield(r.Device, r.Digest); err != nil {
+				return err
 			}
 		}
 	}
-	return false, nil
+	return nil
 }
 
 func (s *memoryStore) AppliedRun(_ context.Context, key string) (*capf.MigrationRun, error) {
@@ -152,6 +152,9 @@ func each[T any](rows []T, yield func(T) error) error {
 }
 
 func (s *memoryStore) BeginRun(_ context.Context, run capf.MigrationRun) (int64, error) {
+	if s.staged != nil && s.staged.Key == run.Key && run.Basis != "" && s.staged.Basis == run.Basis {
+		return s.staged.ID, nil
+	}
 	s.lastID++
 	run.ID = s.lastID
 	s.staged = &memoryRun{MigrationRun: run, parameters: map[string]string{}}
@@ -171,6 +174,35 @@ func (s *memoryStore) StageRecords(_ context.Context, id int64, records []capf.I
 		run.records = append(run.records, records...)
 	}
 	return err
+}
+
+func (s *memoryStore) Staged(_ context.Context, id int64) (capf.StagedRows, error) {
+	run, err := s.open(id)
+	if err != nil {
+		return capf.StagedRows{}, err
+	}
+	rows := capf.StagedRows{Records: len(run.records), KeptLines: len(run.kept), Files: len(run.files), StartedAt: run.StartedAt}
+	for _, r := range run.records {
+		if r.Phone != nil {
+			rows.Phones++
+		}
+	}
+	return rows, nil
+}
+
+func (s *memoryStore) StagePhones(_ context.Context, id int64, phones []capf.StagedPhone) error {
+	run, err := s.open(id)
+	if err != nil {
+		return err
+	}
+	for _, one := range phones {
+		record := &run.records[one.Record-1]
+		if record.Phone != nil || record.Device != one.Phone.Device || record.Verdict != one.Verdict {
+			return fmt.Errorf("the phone %+v does not come of the record %+v", one, record)
+		}
+		record.Phone, record.Changes = &one.Phone, one.Changes
+	}
+	return nil
 }
 
 func (s *memoryStore) StageKept(_ context.Context, id int64, lines []capf.KeptLine) error {

@@ -29,13 +29,34 @@ type Options struct {
 	Prefer string
 	// Anchors are SHA-256 digests, in hex, of certificates that the administrator names as trust anchors.
 	Anchors []string
+	// Decisions decide single conflicts, and go before Prefer; nil: none.
+	Decisions *Decisions
+	// Ask decides a conflict that is open still, the how-manieth of how many; nil: nobody is asked. It gives one of its
+	// Place.Choice, or nothing to leave it open. An error ends the run, and nothing is stored.
+	Ask func(conflict Conflict, number, of int) (string, error)
+	// AcceptMissing has a run go on though something is missing. The same data taken over are the same run with it and
+	// without, so it plays no part in the key; what was accepted stands in the run.
+	AcceptMissing bool
 	// Clock gives the time; nil: time.Now.
 	Clock func() time.Time
 	// Random makes authentication strings where a file has none; nil: crypto/rand.
 	Random io.Reader
-	// Progress is told how many of how many records are staged; nil: nobody is.
-	Progress func(done, total int)
+	// Progress is told in which phase a run is, and how much of how much is done in it; total 0: that is not known, done
+	// counts records. Nil: nobody is told.
+	Progress func(phase Phase, done, total int)
 }
+
+// Phase is what a run or a verification is about.
+type Phase string
+
+// The phases, in the order of a run and of a verification.
+const (
+	PhaseReading   Phase = "records read"
+	PhaseRecords   Phase = "records staged"
+	PhasePhones    Phase = "phones staged"
+	PhaseApplying  Phase = "making visible"
+	PhaseComparing Phase = "records compared"
+)
 
 // filled gives options without holes, their digests in one form.
 func (o Options) filled() (Options, error) {
@@ -46,7 +67,7 @@ func (o Options) filled() (Options, error) {
 		o.Random = rand.Reader
 	}
 	if o.Progress == nil {
-		o.Progress = func(int, int) {}
+		o.Progress = func(Phase, int, int) {}
 	}
 	named := make([]string, len(o.Anchors))
 	for i, text := range o.Anchors {

@@ -1,6 +1,10 @@
 package migrate
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
 	"time"
 
 	"capf/runtime/capf"
@@ -14,13 +18,20 @@ type Plan struct {
 	// Applied is the run that did the same already; 0 for none.
 	Applied int64 `json:"applied-run,omitempty"`
 	// Publisher is the source that counts as the publisher; empty where that cannot be told.
-	Publisher string               `json:"publisher,omitempty"`
-	Prefer    string               `json:"prefer,omitempty"`
-	Sources   []PlannedSource      `json:"sources"`
-	Counts    capf.MigrationCounts `json:"counts"`
+	Publisher string `json:"publisher,omitempty"`
+	Prefer    string `json:"prefer,omitempty"`
+	// At is when the plan was made.
+	At time.Time `json:"at"`
+	// Ready tells that nothing stands in the way of a run: no conflict is open, nothing is missing that was not accepted.
+	Ready         bool                     `json:"ready"`
+	Missing       []Missing                `json:"missing"`
+	AcceptMissing bool                     `json:"accept-missing"`
+	Decisions     []capf.MigrationDecision `json:"decisions"`
 
-	Phones    []PlannedPhone `json:"phones"`
-	Conflicts []Conflict     `json:"conflicts"`
+	Sources []PlannedSource      `json:"sources"`
+	Counts  capf.MigrationCounts `json:"counts"`
+
+	Conflicts []Conflict `json:"conflicts"`
 	// Pending counts the operations that would go on, by authentication mode, in the order of cli.md.
 	Pending      []PendingCount       `json:"pending"`
 	Kept         []KeptLine           `json:"kept-aside"`
@@ -29,6 +40,62 @@ type Plan struct {
 	// Warnings are for the administrator to act on before the run; Findings are all that the readers came across.
 	Warnings []string  `json:"warnings"`
 	Findings []Finding `json:"findings"`
+
+	planner *planner // has the phones, which are too many to be there twice
+}
+
+// Phones hands out what becomes of each phone, in the order of their names; those with an open conflict are not among
+// them.
+func (p *Plan) Phones(yield func(PlannedPhone) bool) {
+	for i := range p.planner.outcomes {
+		if !p.planner.outcomes[i].open() && !yield(p.planner.phoneRow(i)) {
+			return
+		}
+	}
+}
+
+// planHead is a plan without its phones.
+type planHead Plan
+
+// WriteJSON writes the plan as one JSON document, phone by phone at its end, so that it needs no memory for all of them.
+func (p *Plan) WriteJSON(w io.Writer) error {
+	var head bytes.Buffer
+	if err := encodeJSON(&head, "  ", (*planHead)(p)); err != nil {
+		return err
+	}
+	out := bufio.NewWriter(w)
+	out.Write(bytes.TrimSuffix(head.Bytes(), []byte("\n}\n")))
+	out.WriteString(",\n  \"phones\": [")
+	separator := "\n    "
+	var row bytes.Buffer
+	for phone := range p.Phones {
+		row.Reset()
+		if err := encodeJSON(&row, "", phone); err != nil {
+			return err
+		}
+		out.WriteString(separator)
+		out.Write(bytes.TrimSpace(row.Bytes()))
+		separator = ",\n    "
+	}
+	if separator[0] == ',' {
+		out.WriteString("\n  ")
+	}
+	out.WriteString("]\n}\n")
+	return out.Flush()
+}
+
+// MarshalJSON gives the document of WriteJSON.
+func (p *Plan) MarshalJSON() ([]byte, error) {
+	var out bytes.Buffer
+	err := p.WriteJSON(&out)
+	return out.Bytes(), err
+}
+
+func encodeJSON(into io.Writer, indent string, value any) error {
+	encoder := json.NewEncoder(into)
+	encoder.SetIndent("", indent)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
 }
 
 // PlannedSource is one machine.
@@ -60,6 +127,8 @@ type Place struct {
 	Line    int    `json:"line,omitempty"`
 	Time    string `json:"time,omitempty"` // without a zone where none is known
 	Says    string `json:"says"`
+	// Choice is the word by which a decision chooses this version; empty where there is nothing to choose.
+	Choice string `json:"choice,omitempty"`
 }
 
 // Conflict is a phone of which versions differ and nothing puts them in order.
@@ -69,8 +138,10 @@ type Conflict struct {
 	Versions []Place `json:"versions"`
 	// Chosen is the version that the choice names; nil: the run is refused.
 	Chosen *Place `json:"chosen,omitempty"`
-	// Refused tells that there is nothing to choose: what the phone is set to here and the record cannot go together.
+	// Refused tells that what the phone is set to here and the record cannot go together.
 	Refused bool `json:"refused,omitempty"`
+	// Digest changes with the sources of the versions and with the phone in the store.
+	Digest string `json:"digest"`
 }
 
 // PendingCount is how many operations of one mode would go on.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"capf/legacy/source"
 	"capf/runtime/capf"
@@ -44,6 +45,8 @@ type planner struct {
 
 	parameters capf.Parameters
 	trusted    []capf.Anchor // of LSCs, in the store
+	nodes      []capf.Node
+	given      []string // machines of this run and of those applied
 	publisher  string
 	key        string
 	applied    *capf.MigrationRun // that did the same already
@@ -53,6 +56,8 @@ type planner struct {
 	outcomes     []outcome
 	certificates []*judged
 	settings     []*setting
+	orphans      *orphans
+	lacking      []Missing
 	build        builder
 }
 
@@ -64,11 +69,15 @@ func (p *planner) know(ctx context.Context) (err error) {
 	if p.trusted, err = p.store.Anchors(ctx, capf.LSC); err != nil {
 		return err
 	}
-	nodes, err := p.store.Nodes(ctx)
+	if p.nodes, err = p.store.Nodes(ctx); err != nil {
+		return err
+	}
+	runs, err := p.store.Runs(ctx)
 	if err != nil {
 		return err
 	}
-	p.publisher = p.sources.publisher(nodes)
+	p.given = p.givenMachines(runs)
+	p.publisher = p.sources.publisher(p.nodes)
 	if err := p.checkPublisher(p.publisher); err != nil {
 		return err
 	}
@@ -104,57 +113,66 @@ func (p *planner) decide(ctx context.Context) (err error) {
 	if err := p.consult(ctx); err != nil {
 		return err
 	}
-	for _, g := range p.groups {
-		out := g.settle(p.choice())
-		if out.record != nil {
-			out.refused = p.build.try(out.record)
-		}
-		p.outcomes = append(p.outcomes, out)
+	p.outcomes = make([]outcome, len(p.groups))
+	for i, g := range p.groups {
+		p.outcomes[i] = p.settle(g)
 	}
+	// What was applied already was checked then, and is no conflict any more.
+	if p.applied == nil {
+		if err := p.options.Decisions.check(p); err != nil {
+			return err
+		}
+	}
+	if err := p.findOrphans(ctx); err != nil {
+		return err
+	}
+	p.lacking = p.missing()
 	return nil
 }
 
-// groups gathers the records of all machines by their phones.
-func (r *reading) groups() []*group {
-	by := map[string]*group{}
-	for _, m := range r.machines {
-		for i := range m.records {
-			one := &m.records[i]
-			if by[one.device] == nil {
-				by[one.device] = &group{device: one.device}
-			}
-			by[one.device].records = append(by[one.device].records, one)
-		}
+// settle decides about one phone: by what was decided about it, else by the rule.
+func (p *planner) settle(g *group) outcome {
+	decided, choice := strings.ToLower(p.options.Decisions.about(g.device)), p.choice()
+	switch {
+	case decided == PreferPublisher && p.publisher != "":
+		choice = p.publisher
+	case decided != "":
+		choice = decided
 	}
-	out := make([]*group, 0, len(by))
-	for _, device := range slices.Sorted(maps.Keys(by)) {
-		out = append(out, by[device])
+	out := g.settle(choice)
+	if out.record == nil {
+		return out
+	}
+	if out.refused = p.build.try(out.record); out.refused != nil && out.among == nil && decided == PreferStore && g.origin != nil {
+		return out.keepStored()
 	}
 	return out
 }
 
 // consult asks the store what it knows about the phones of the sources.
 func (p *planner) consult(ctx context.Context) error {
-	by := map[string]*group{}
-	for _, g := range p.groups {
-		by[g.device] = g
-	}
+	by := groupsBy(p.groups)
 	err := p.store.Provenances(ctx, func(device string, provenance capf.Provenance) error {
-		if g := by[device]; g != nil {
+		if g := by.find(device); g != nil {
 			g.origin = newOrigin(provenance)
+			g.recognise(g.origin.digest)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, g := range p.groups {
-		if err := g.recognise(ctx, p.store); err != nil {
-			return err
+	err = p.store.KnownRecords(ctx, func(device, digest string) error {
+		if g := by.find(device); g != nil && g.origin != nil {
+			g.recognise(digest)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	err = p.store.Phones(ctx, capf.PhoneFilter{}, func(phone capf.Phone) error {
-		if g := by[phone.Device]; g != nil && g.origin != nil && g.needs(&phone) {
+		if g := by.find(phone.Device); g != nil && g.origin != nil && g.needs(&phone) {
 			g.phone = &phone
 		}
 		return nil
@@ -166,26 +184,17 @@ func (p *planner) consult(ctx context.Context) error {
 }
 
 // recognise marks the records that the store has already.
-func (g *group) recognise(ctx context.Context, store PhoneStore) (err error) {
-	if g.origin == nil {
-		return nil
-	}
+func (g *group) recognise(digest string) {
 	for _, r := range g.records {
-		if r.known = r.hexDigest() == g.origin.digest; r.known {
-			continue
-		}
-		if r.known, err = store.HasRecord(ctx, g.device, r.hexDigest()); err != nil {
-			return err
-		}
+		r.known = r.known || r.hasDigest(digest)
 	}
-	return nil
 }
 
 // needs tells whether the store's phone plays a part: where a record is new to the store, or one that it knows reads
 // otherwise now.
 func (g *group) needs(phone *capf.Phone) bool {
 	return slices.ContainsFunc(g.records, func(r *record) bool {
-		return !r.known || r.hexDigest() == g.origin.digest && len(differences(r, phone)) > 0
+		return !r.known || r.hasDigest(g.origin.digest) && len(differences(r, phone)) > 0
 	})
 }
 

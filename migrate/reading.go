@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -23,8 +22,9 @@ type reading struct {
 type machineReading struct {
 	*machine.Machine
 	name    string
-	records []record          // in the order in which the files give them
+	records []*record         // in the order in which the files give them
 	kept    int               // lines of phone files that were not understood
+	lines   []legacy.KeptLine // those, while they are few
 	keys    []legacy.Position // where phone files hold private keys
 	// findings are those of phone files; the others are the Machine's.
 	findings []legacy.Finding
@@ -35,11 +35,12 @@ type machineReading struct {
 func (s *sources) read(ctx context.Context) (*reading, error) {
 	out := &reading{sources: s}
 	failed := several()
+	before := 0
 	for _, opened := range s.opened {
 		read, err := machine.Read(opened, machine.Options{Dialect: s.dialect, Now: s.options.Clock()})
 		m := &machineReading{Machine: read, name: opened.Name}
 		if err == nil {
-			err = m.gather(ctx)
+			err = m.gather(ctx, func(done int) { s.options.Progress(PhaseReading, before+done, 0) }, func(legacy.KeptLine) {})
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -47,32 +48,55 @@ func (s *sources) read(ctx context.Context) (*reading, error) {
 		for _, problem := range problemsOf(err) {
 			failed = multierror.Append(failed, unavailable(problem))
 		}
+		before += len(m.records)
 		out.machines = append(out.machines, m)
 	}
 	if err := failed.ErrorOrNil(); err != nil {
 		return nil, err
 	}
+	out.number()
 	return out, nil
 }
 
-// batch is how many rows are handed to the store at once.
-const batch = 1000
+// number counts the records of all machines.
+func (r *reading) number() {
+	number := 0
+	for _, m := range r.machines {
+		for _, one := range m.records {
+			number++
+			one.number = number
+		}
+	}
+}
 
-// gather reads the phone files through once and remembers what is compared of each record.
-func (m *machineReading) gather(ctx context.Context) error {
+// batch is how many rows are handed to the store at once.
+const batch = 4000
+
+// gather reads the phone files through once and remembers what is compared of each record. It tells how many it has, and
+// of each line kept aside.
+func (m *machineReading) gather(ctx context.Context, progress func(done int), kept func(legacy.KeptLine)) error {
 	files := m.readings()
+	var room []record // records are made many at a time, and never move
 	for item, err := range m.Items() {
 		if err != nil {
 			return err
 		}
 		switch item.Kind {
 		case phonefile.KindRecord:
-			if len(m.records)%batch == 0 && ctx.Err() != nil {
-				return ctx.Err()
+			if len(m.records)%batch == 0 {
+				progress(len(m.records))
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
 			}
-			m.records = append(m.records, newRecord(m.name, item.Record, files[item.Position.File], &m.doubts))
+			if len(room) == 0 {
+				room = make([]record, 256)
+			}
+			room[0] = newRecord(m.name, item.Record, files[item.Position.File], &m.doubts)
+			m.records, room = append(m.records, &room[0]), room[1:]
 		case phonefile.KindKept:
-			m.kept++
+			m.keep(*item.Kept)
+			kept(*item.Kept)
 			if item.Kept.PrivateKey {
 				m.keys = append(m.keys, item.Position)
 			}
@@ -80,7 +104,6 @@ func (m *machineReading) gather(ctx context.Context) error {
 			m.findings = append(m.findings, *item.Finding)
 		}
 	}
-	m.records = slices.Clip(m.records)
 	return nil
 }
 
@@ -91,35 +114,6 @@ func (m *machineReading) readings() map[string]*phonefile.File {
 		out[file.Path] = file.Reading
 	}
 	return out
-}
-
-var errOtherContent = errors.New("gives other records than when it was read first: run again when nobody writes there")
-
-// again reads the phone files once more and hands out each record with what was remembered of it, and each line kept
-// aside.
-func (m *machineReading) again(record func(*record, *phonefile.Record) error, kept func(legacy.KeptLine) error) error {
-	next := 0
-	for item, err := range m.Items() {
-		switch {
-		case err != nil:
-			return unavailable(err)
-		case item.Kind == phonefile.KindKept:
-			err = kept(*item.Kept)
-		case item.Kind == phonefile.KindRecord:
-			if next == len(m.records) || m.records[next].device != item.Record.Device {
-				return unavailable(fmt.Errorf("source %s: %w", m.name, errOtherContent))
-			}
-			err = record(&m.records[next], item.Record)
-			next++
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if next != len(m.records) {
-		return unavailable(fmt.Errorf("source %s: %w", m.name, errOtherContent))
-	}
-	return nil
 }
 
 // allFindings gives everything that was found about a machine, also about the meaning of its records.

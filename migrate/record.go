@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -18,8 +19,11 @@ type record struct {
 	file    string
 	line    int
 	device  string
+	number  int               // among the records of all sources, from 1
+	offset  int64             // of its bytes in the file
+	size    int32             // of those
 	digest  [sha256.Size]byte // of its bytes
-	content [sha256.Size]byte // of what it says
+	content content           // of what it says
 
 	time        legacy.Time
 	status      capf.Status    // none, pending, success, failed
@@ -34,14 +38,18 @@ type record struct {
 	settled *settlement  // of the record that a phone is taken from, where there is more to know than the record
 }
 
-// newRecord reads the meaning of a record; what is doubtful about it goes to the doubts.
+// newRecord reads the meaning of a record; what is doubtful about it goes to the doubts. The file is nil for a record
+// that was not read by a dialect.
 func newRecord(machine string, from *phonefile.Record, file *phonefile.File, doubts *doubts) record {
 	out := record{
-		machine: machine, file: from.File, line: from.Line, device: from.Device,
+		machine: machine, file: from.File, line: from.Line, device: from.Device, offset: from.Offset, size: int32(len(from.Bytes)),
 		digest: sha256.Sum256(from.Bytes), content: contentOf(from), time: from.StatusTime,
 		mode: capf.AuthMode(from.AuthenticationMode), description: storable(from.Description),
 	}
-	if from.KeySize != 0 {
+	switch {
+	case from.Curve != "":
+		out.keySize = capf.KeySize(from.Curve)
+	case from.KeySize != 0:
 		out.keySize = capf.KeySize(strconv.Itoa(from.KeySize))
 	}
 	if out.description != from.Description {
@@ -50,7 +58,7 @@ func newRecord(machine string, from *phonefile.Record, file *phonefile.File, dou
 	out.status, out.operation = statusOf(from, file, doubts)
 	if out.usesString() {
 		// The reader has checked its shape; one that is none is no string.
-		out.secret, _ = capf.ParseAuthenticationString(from.AuthenticationString.Reveal())
+		out.secret, _ = capf.ParseAuthenticationString(strings.Clone(from.AuthenticationString.Reveal()))
 	}
 	return out
 }
@@ -62,6 +70,9 @@ func statusOf(from *phonefile.Record, file *phonefile.File, doubts *doubts) (cap
 	switch from.State {
 	case legacy.StateSuccess, legacy.StateFailed:
 		if !named {
+			operation = capf.Operation(from.Ended)
+		}
+		if !named && operation == "" && file != nil {
 			operation = capf.Operation(endedOperation(from, file.Dialect))
 		}
 		if operation == "" {
@@ -86,19 +97,36 @@ func statusOf(from *phonefile.Record, file *phonefile.File, doubts *doubts) (cap
 	return capf.StatusNone, capf.OperationNone
 }
 
+// content is a digest of what a record says: the first half of a SHA-256, which is enough to tell records apart.
+type content [sha256.Size / 2]byte
+
 // contentOf is equal for records that say the same, wherever and in which words they say it. Columns without a meaning
 // to us play no part: no choice between records would hang on them.
-func contentOf(from *phonefile.Record) [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %d %q %v %q %v %q", from.Device, from.Operation, from.State,
-		from.AuthenticationMode, from.AuthenticationString.Reveal(), from.KeySize,
-		from.StatusTime.String(), from.StatusTime.Absolute, from.CompletesBy.String(), from.CompletesBy.Absolute, from.Description))
+func contentOf(from *phonefile.Record) content {
+	var room [256]byte
+	text := room[:0]
+	for _, value := range []string{from.Device, string(from.Operation), string(from.State), string(from.Ended), string(from.AuthenticationMode),
+		from.AuthenticationString.Reveal(), string(from.Curve), from.Description} {
+		text = binary.AppendUvarint(text, uint64(len(value)))
+		text = append(text, value...)
+	}
+	text = binary.AppendVarint(text, int64(from.KeySize))
+	for _, moment := range []legacy.Time{from.StatusTime, from.CompletesBy} {
+		text = binary.AppendVarint(text, moment.Clock.Unix())
+		text = strconv.AppendBool(text, moment.Absolute)
+	}
+	digest := sha256.Sum256(text)
+	return content(digest[:len(content{})])
 }
 
 // maxDescription is the length in bytes that the domain takes.
 const maxDescription = 128
 
-// storable is a description without what the domain refuses.
+// storable is a description without what the domain refuses. It is a copy: what was read is a part of its whole line.
 func storable(text string) string {
+	if plain(text) && len(text) <= maxDescription {
+		return strings.Clone(text)
+	}
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
@@ -111,6 +139,15 @@ func storable(text string) string {
 	return strings.TrimSpace(strings.ToValidUTF8(text[:maxDescription], ""))
 }
 
+func plain(text string) bool {
+	for i := 0; i < len(text); i++ {
+		if b := text[i]; b < ' ' || b >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 // usesString tells whether an authentication string has a meaning in it: the mode of new phones is by string.
 func (r *record) usesString() bool {
 	return r.status == capf.StatusPending && (r.mode == "" || r.mode == capf.AuthByString)
@@ -119,6 +156,13 @@ func (r *record) usesString() bool {
 func (r *record) position() legacy.Position { return legacy.Position{File: r.file, Line: r.line} }
 
 func (r *record) hexDigest() string { return hex.EncodeToString(r.digest[:]) }
+
+// hasDigest tells whether its digest is the one in hex.
+func (r *record) hasDigest(text string) bool {
+	var room [2 * sha256.Size]byte
+	hex.Encode(room[:], r.digest[:])
+	return string(room[:]) == text
+}
 
 // says is the record in a few words, without the authentication string.
 func (r *record) says() string {

@@ -3,13 +3,10 @@ package migrate
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
 
-	"capf/legacy"
-	"capf/legacy/phonefile"
 	"capf/legacy/source"
 	"capf/runtime/capf"
 )
@@ -22,6 +19,7 @@ type Report struct {
 	AppliedAt time.Time            `json:"applied-at,omitzero"`
 	Counts    capf.MigrationCounts `json:"counts"`
 
+	Missing      []Missing            `json:"missing,omitempty"`   // what stops a run was accepted
 	Conflicts    []Conflict           `json:"conflicts,omitempty"` // each decided by the choice
 	Pending      []PendingCount       `json:"pending,omitempty"`
 	Certificates []PlannedCertificate `json:"certificates,omitempty"`
@@ -49,16 +47,27 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 	if err := run.decide(ctx); err != nil {
 		return nil, err
 	}
+	if missing := run.refusals(); len(missing) > 0 {
+		return nil, multierror.Append(several(), append(missing, conflictErrors(run.conflicts())...)...)
+	}
+	if err := run.askOpen(ctx); err != nil {
+		return nil, err
+	}
+	if run.applied != nil {
+		return nothingToDo(run.applied), nil
+	}
 	report := run.report()
 	if conflicts := conflictErrors(report.Conflicts); len(conflicts) > 0 {
 		return nil, multierror.Append(several(), conflicts...)
 	}
-	if report.Run, err = run.stage(ctx, actor); err != nil {
+	if report.Run, err = run.stage(ctx, actor, report.Counts); err != nil {
 		return nil, err
 	}
+	run.options.Progress(PhaseApplying, 0, 1)
 	if err := store.ApplyRun(ctx, report.Run, report.Counts); err != nil {
 		return nil, fmt.Errorf("migration run %d: %w", report.Run, err)
 	}
+	run.options.Progress(PhaseApplying, 1, 1)
 	return report, nil
 }
 
@@ -69,136 +78,4 @@ func nothingToDo(done *capf.MigrationRun) *Report {
 	return &Report{Run: done.ID, Already: true, AppliedAt: done.AppliedAt, Counts: capf.MigrationCounts{
 		Records: before.Records, Unchanged: before.New + before.Updated + before.Unchanged, KeptAside: before.KeptAside,
 	}}
-}
-
-// run stages what a planner has decided.
-type run struct {
-	planner
-	staging StagingStore
-	id      int64
-	done    int
-	total   int
-}
-
-func (r *run) report() *Report {
-	return &Report{
-		Counts: r.counts(), Conflicts: r.conflicts(), Pending: r.pending(), Certificates: r.certificateRows(),
-		Settings: r.settingRows(), Warnings: r.warnings(), Findings: r.reading.findings(),
-	}
-}
-
-// stage writes all rows of the run, which nobody sees before it is applied.
-func (r *run) stage(ctx context.Context, actor string) (int64, error) {
-	var err error
-	r.id, err = r.staging.BeginRun(ctx, capf.MigrationRun{
-		Key: r.key, Dialect: absolute(r.options.Dialect), Prefer: r.options.Prefer, StartedAt: r.build.now, By: actor,
-		Sources: r.reading.rows(),
-	})
-	if err != nil {
-		return 0, err
-	}
-	for _, m := range r.reading.machines {
-		r.total += len(m.records)
-	}
-	for _, m := range r.reading.machines {
-		if err := r.stageMachine(ctx, m); err != nil {
-			return 0, fmt.Errorf("migration run %d: %w", r.id, err)
-		}
-	}
-	if err := r.stageRest(ctx); err != nil {
-		return 0, fmt.Errorf("migration run %d: %w", r.id, err)
-	}
-	return r.id, nil
-}
-
-// stageMachine stages records and kept lines in the order of the files, a batch at a time.
-func (r *run) stageMachine(ctx context.Context, m *machineReading) error {
-	records := batches[capf.ImportRecord]{write: func(rows []capf.ImportRecord) error {
-		if err := r.staging.StageRecords(ctx, r.id, rows); err != nil {
-			return err
-		}
-		r.done += len(rows)
-		r.options.Progress(r.done, r.total)
-		return nil
-	}}
-	kept := batches[capf.KeptLine]{write: func(rows []capf.KeptLine) error { return r.staging.StageKept(ctx, r.id, rows) }}
-	err := m.again(func(known *record, from *phonefile.Record) error {
-		row, err := r.row(known, from)
-		if err != nil {
-			return err
-		}
-		return records.add(row)
-	}, func(line legacy.KeptLine) error { return kept.add(keptRow(m.name, line)) })
-	if err != nil {
-		return err
-	}
-	for _, line := range r.keptBeside(m) {
-		if err := kept.add(keptRow(m.name, line)); err != nil {
-			return err
-		}
-	}
-	if err := records.flush(); err != nil {
-		return err
-	}
-	return kept.flush()
-}
-
-// row is a record as it is staged, with the phone that it makes, if it makes one.
-func (r *run) row(known *record, from *phonefile.Record) (capf.ImportRecord, error) {
-	out := capf.ImportRecord{
-		Device: known.device, Machine: known.machine, File: known.file, Line: known.line, Digest: known.hexDigest(),
-		Raw: from.Bytes, Time: known.time.String(), Verdict: known.verdict,
-	}
-	if known.verdict != capf.VerdictNew && known.verdict != capf.VerdictUpdated {
-		return out, nil
-	}
-	phone, err := r.build.phone(known)
-	if err != nil {
-		return out, err
-	}
-	out.Phone = &phone
-	if known.settled != nil {
-		out.Changes = known.settled.changes
-	}
-	return out, nil
-}
-
-func (r *run) stageRest(ctx context.Context) error {
-	files := make([]capf.LegacyFile, len(r.certificates))
-	for i, c := range r.certificates {
-		files[i] = c.file()
-	}
-	for rows := range slices.Chunk(files, batch) {
-		if err := r.staging.StageFiles(ctx, r.id, rows); err != nil {
-			return err
-		}
-	}
-	values := taken(r.settings)
-	if len(values) == 0 {
-		return nil
-	}
-	return r.staging.StageParameters(ctx, r.id, values)
-}
-
-// batches gathers rows until there are enough to be written.
-type batches[T any] struct {
-	rows  []T
-	write func([]T) error
-}
-
-func (b *batches[T]) add(row T) error {
-	b.rows = append(b.rows, row)
-	if len(b.rows) < batch {
-		return nil
-	}
-	return b.flush()
-}
-
-func (b *batches[T]) flush() error {
-	if len(b.rows) == 0 {
-		return nil
-	}
-	err := b.write(b.rows)
-	b.rows = b.rows[:0]
-	return err
 }

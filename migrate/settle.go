@@ -67,6 +67,8 @@ type outcome struct {
 	newerHere bool
 	// refused is the rule of the domain that forbids to take the record over what the store has.
 	refused error
+	// overruled is a record that was refused, where the store's version was chosen in its place.
+	overruled *record
 }
 
 // open tells that the run cannot go on: nobody has decided, or what was decided cannot be.
@@ -78,6 +80,7 @@ func (o *outcome) open() bool { return o.verdict == "" || o.refused != nil }
 func (g *group) settle(choice string) outcome {
 	var fresh []*record
 	for _, r := range g.records {
+		r.settled = nil
 		if r.verdict = capf.VerdictHistory; r.known {
 			r.verdict = capf.VerdictUnchanged
 		} else {
@@ -95,7 +98,7 @@ func (g *group) settle(choice string) outcome {
 	among := contenders(versions)
 	winner := among[0]
 	if len(among) > 1 {
-		winner = choose(among, choice)
+		winner = pick(among, choice)
 		out.among, out.why = among, whyConflict(among)
 	}
 	switch {
@@ -111,6 +114,15 @@ func (g *group) settle(choice string) outcome {
 	out.record = winner.records[0]
 	out.verdict = g.take(out.record)
 	return out
+}
+
+// keepStored has the store's version hold in place of a record that was refused.
+func (o *outcome) keepStored() outcome {
+	o.record.verdict, o.record.settled = capf.VerdictHistory, nil
+	if o.record.known {
+		o.record.verdict = capf.VerdictUnchanged
+	}
+	return outcome{verdict: capf.VerdictUnchanged, overruled: o.record, why: o.refused.Error(), newerHere: true}
 }
 
 // settleKnown deals with a phone of which every record is in the store. Nothing changes, unless the record that it was

@@ -97,6 +97,9 @@ func (s *sources) key(publisher string) string {
 	for _, anchor := range s.options.Anchors {
 		fmt.Fprintf(hash, "anchor %s\n", anchor)
 	}
+	for _, decision := range s.options.Decisions.made() {
+		fmt.Fprintf(hash, "decision %q %q\n", decision.Device, decision.Choose)
+	}
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
@@ -148,6 +151,11 @@ func (r *reading) rows() []capf.MigrationSource {
 		for _, file := range m.PhoneFiles {
 			if d := file.Reading.Dialect; d != nil && !slices.Contains(dialects, d.Name) {
 				dialects = append(dialects, d.Name)
+			}
+		}
+		for _, file := range m.Further {
+			if !slices.Contains(dialects, file.Reader) {
+				dialects = append(dialects, file.Reader)
 			}
 		}
 		out = append(out, capf.MigrationSource{Machine: m.name, Path: absolute(m.Source.Folder),

@@ -18,21 +18,29 @@ type ClusterStore interface {
 type PhoneStore interface {
 	Phones(ctx context.Context, filter capf.PhoneFilter, yield func(capf.Phone) error) error
 	Provenances(ctx context.Context, yield func(device string, provenance capf.Provenance) error) error
-	HasRecord(ctx context.Context, device, digest string) (bool, error)
+	// KnownRecords gives the records that applied runs have read.
+	KnownRecords(ctx context.Context, yield func(device, digest string) error) error
+	// Certificates gives those of one device, or of all for "".
+	Certificates(ctx context.Context, device string, yield func(capf.Certificate) error) error
 }
 
 // PlanStore is what a plan looks at. It changes nothing.
 type PlanStore interface {
 	ClusterStore
 	PhoneStore
+	RunList
 	// AppliedRun gives nil where no applied run has the key.
 	AppliedRun(ctx context.Context, key string) (*capf.MigrationRun, error)
 }
 
 // StagingStore takes the rows of a run, of which nothing can be seen before ApplyRun, and then all of it.
 type StagingStore interface {
+	// BeginRun goes on with a run of the same key and basis that was not applied, of which Staged says how far it came.
 	BeginRun(ctx context.Context, run capf.MigrationRun) (int64, error)
+	Staged(ctx context.Context, run int64) (capf.StagedRows, error)
 	StageRecords(ctx context.Context, run int64, records []capf.ImportRecord) error
+	// StagePhones takes phones whose records are staged.
+	StagePhones(ctx context.Context, run int64, phones []capf.StagedPhone) error
 	StageKept(ctx context.Context, run int64, lines []capf.KeptLine) error
 	StageFiles(ctx context.Context, run int64, files []capf.LegacyFile) error
 	StageParameters(ctx context.Context, run int64, values map[string]string) error
@@ -64,8 +72,6 @@ type VerifyStore interface {
 	RunRows
 	PhoneStore
 	Anchors(ctx context.Context, kind capf.CertificateKind) ([]capf.Anchor, error)
-	// Certificates gives those of one device, or of all for "".
-	Certificates(ctx context.Context, device string, yield func(capf.Certificate) error) error
 }
 
 // emptyStore stands for a store that is not there yet.
@@ -83,6 +89,12 @@ func (emptyStore) Phones(context.Context, capf.PhoneFilter, func(capf.Phone) err
 
 func (emptyStore) Provenances(context.Context, func(string, capf.Provenance) error) error { return nil }
 
-func (emptyStore) HasRecord(context.Context, string, string) (bool, error) { return false, nil }
+func (emptyStore) KnownRecords(context.Context, func(string, string) error) error { return nil }
 
 func (emptyStore) AppliedRun(context.Context, string) (*capf.MigrationRun, error) { return nil, nil }
+
+func (emptyStore) Certificates(context.Context, string, func(capf.Certificate) error) error {
+	return nil
+}
+
+func (emptyStore) Runs(context.Context) ([]capf.MigrationRun, error) { return nil, nil }

@@ -2,11 +2,9 @@ package migrate
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
-	"strings"
 
+	"capf/legacy"
 	"capf/legacy/machine"
 	"capf/legacy/source"
 	"capf/runtime/capf"
@@ -67,12 +65,18 @@ func (v *Verification) OK() bool {
 
 // Verify reads the sources of a run again, from where they were, and compares them with the store: every record with
 // its bytes and its phone, every certificate, every line kept aside. Run 0 is the newest. Differences are no error.
-func Verify(ctx context.Context, id int64, store VerifyStore) (_ *Verification, err error) {
+func Verify(ctx context.Context, id int64, store VerifyStore) (*Verification, error) {
+	return VerifyTelling(ctx, id, store, func(Phase, int, int) {})
+}
+
+// VerifyTelling is Verify for somebody who waits: progress is told as Options.Progress is.
+func VerifyTelling(ctx context.Context, id int64, store VerifyStore, progress func(phase Phase, done, total int)) (_ *Verification, err error) {
 	run, later, err := findRun(ctx, store, id)
 	if err != nil {
 		return nil, err
 	}
-	v := &verifier{store: store, run: run.ID, later: len(later) > 0, found: map[*record]bool{}, out: &Verification{Run: run.ID, Differences: []Difference{}, Since: []Difference{}}}
+	v := &verifier{store: store, run: run.ID, later: len(later) > 0, found: map[*record]bool{}, progress: progress, lines: newCounted(),
+		out: &Verification{Run: run.ID, Differences: []Difference{}, Since: []Difference{}}}
 	if v.sources, err = openAgain(run, v.out); err != nil {
 		return nil, err
 	}
@@ -116,23 +120,28 @@ func openAgain(run capf.MigrationRun, out *Verification) (*sources, error) {
 
 // verifier compares one run.
 type verifier struct {
-	store   VerifyStore
-	run     int64
-	later   bool // runs were applied since
-	out     *Verification
-	sources *sources
-	reading *reading
-	found   map[*record]bool // of which a difference was found
+	store    VerifyStore
+	run      int64
+	later    bool // runs were applied since
+	progress func(phase Phase, done, total int)
+	out      *Verification
+	sources  *sources
+	reading  *reading
+	lines    *counted         // kept aside, in the sources
+	found    map[*record]bool // of which a difference was found
 }
 
 // read reads what can be read. A machine that cannot is named and left out.
 func (v *verifier) read(ctx context.Context) error {
 	v.reading = &reading{sources: v.sources}
+	before := 0
 	for _, opened := range v.sources.opened {
 		read, err := machine.Read(opened, machine.Options{Dialect: v.sources.dialect})
 		m := &machineReading{Machine: read, name: opened.Name}
+		lines := newCounted()
 		if err == nil {
-			err = m.gather(ctx)
+			err = m.gather(ctx, func(done int) { v.progress(PhaseReading, before+done, 0) },
+				func(line legacy.KeptLine) { lines.addLine(m.name, line) })
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -141,8 +150,12 @@ func (v *verifier) read(ctx context.Context) error {
 			v.unreadable(opened.Name, err)
 			continue
 		}
+		m.countKept(lines)
+		v.lines.merge(lines)
 		v.reading.machines = append(v.reading.machines, m)
+		before += len(m.records)
 	}
+	v.reading.number()
 	return nil
 }
 
@@ -170,64 +183,4 @@ func (v *verifier) differ(machine, file string, line int, device, what string) {
 
 func (v *verifier) differSince(machine, file string, line int, device, what string) {
 	v.out.Since = append(v.out.Since, Difference{machine, file, line, device, what})
-}
-
-// spot is where something stands in the sources.
-type spot struct {
-	machine, file string
-	line          int
-}
-
-// records compares every record with the one that was stored from its place.
-func (v *verifier) records(ctx context.Context) error {
-	read := map[spot]*record{}
-	for _, m := range v.reading.machines {
-		for i := range m.records {
-			r := &m.records[i]
-			read[spot{r.machine, r.file, r.line}] = r
-		}
-	}
-	err := v.store.ImportRecords(ctx, v.run, func(stored capf.ImportRecord) error {
-		r := read[spot{stored.Machine, stored.File, stored.Line}]
-		if r == nil {
-			if v.wasRead(stored.Machine) {
-				v.differ(stored.Machine, stored.File, stored.Line, stored.Device, "is in the store, not in the source")
-			}
-			return nil
-		}
-		v.out.Records++
-		r.known, r.verdict = true, stored.Verdict
-		if what := compareRecord(r, &stored); len(what) > 0 {
-			v.found[r] = true
-			v.differ(r.machine, r.file, r.line, stored.Device, strings.Join(what, ", "))
-		}
-		return nil
-	})
-	for _, m := range v.reading.machines {
-		for i := range m.records {
-			if r := &m.records[i]; !r.known && err == nil {
-				v.differ(r.machine, r.file, r.line, r.device, "is in the source, not in the store")
-			}
-		}
-	}
-	return err
-}
-
-// compareRecord says what is not the same of a record and the one stored from its place.
-func compareRecord(r *record, stored *capf.ImportRecord) []string {
-	var out []string
-	raw := sha256.Sum256(stored.Raw)
-	if hex.EncodeToString(raw[:]) != stored.Digest {
-		out = append(out, "the stored bytes are not those of the stored digest")
-	}
-	if raw != r.digest {
-		out = append(out, "the bytes differ")
-	}
-	if stored.Device != r.device {
-		out = append(out, fmt.Sprintf("the source says %s", r.device))
-	}
-	if stored.Time != r.time.String() {
-		out = append(out, fmt.Sprintf("the status time is %q in the store, %q in the source", stored.Time, r.time))
-	}
-	return out
 }

@@ -4,18 +4,16 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"capf/runtime/capf"
 )
 
 // phones compares the phones in the store with the records that they were taken from.
 func (v *verifier) phones(ctx context.Context) error {
-	by := map[string]*group{}
-	for _, g := range v.reading.groups() {
-		by[g.device] = g
-	}
+	groups := groupsBy(v.reading.groups())
 	err := v.store.Provenances(ctx, func(device string, provenance capf.Provenance) error {
-		if g := by[device]; g != nil {
+		if g := groups.find(device); g != nil {
 			g.origin = newOrigin(provenance)
 		}
 		return nil
@@ -23,30 +21,36 @@ func (v *verifier) phones(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	seen := make([]bool, len(groups))
 	err = v.store.Phones(ctx, capf.PhoneFilter{}, func(phone capf.Phone) error {
-		if g := by[phone.Device]; g != nil && g.origin != nil {
-			v.phone(g, &phone)
-			delete(by, phone.Device)
+		if at, found := groups.place(phone.Device); found && groups[at].origin != nil {
+			v.phone(groups[at], &phone)
+			seen[at] = true
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	v.removed(by)
+	for at, g := range groups {
+		// Only a person removes a phone.
+		if r := g.records[0]; !seen[at] && r.known {
+			v.differSince(r.machine, r.file, r.line, g.device, "the phone was removed here")
+		}
+	}
 	return nil
 }
 
 // phone compares one phone.
 func (v *verifier) phone(g *group, phone *capf.Phone) {
-	at := slices.IndexFunc(g.records, func(r *record) bool { return g.origin.imported && r.hexDigest() == g.origin.digest })
+	at := slices.IndexFunc(g.records, func(r *record) bool { return g.origin.imported && r.hasDigest(g.origin.digest) })
 	if at < 0 {
 		v.elsewhere(g)
 		return
 	}
 	v.out.Phones++
 	r := g.records[at]
-	what := differences(r, phone)
+	what := g.differences(r, phone)
 	if len(what) == 0 {
 		return
 	}
@@ -83,14 +87,35 @@ func (g *group) takenBy() *record {
 	return nil
 }
 
-// removed lists the phones that are not in the store any more: only a person removes them.
-func (v *verifier) removed(missing map[string]*group) {
-	for _, g := range v.reading.groups() {
-		if missing[g.device] == nil {
-			continue
-		}
-		if r := g.records[0]; r.known {
-			v.differSince(r.machine, r.file, r.line, g.device, "the phone was removed here")
+// differences names what the phone has otherwise than the record says that it was taken from, and, while nobody has
+// changed it, what a run would not have made so.
+func (g *group) differences(r *record, phone *capf.Phone) []string {
+	out := differences(r, phone)
+	if !g.origin.untouched() {
+		return out
+	}
+	differ := func(what string, does bool) {
+		if does {
+			out = append(out, what)
 		}
 	}
+	if r.description == "" {
+		wanted := g.descriptionFor(r)
+		// An updated phone keeps its description where no record has one.
+		differ("description", wanted != phone.Description && (wanted != "" || r.verdict == capf.VerdictNew))
+	}
+	last := phone.Last
+	running := last != nil && last.Ending == capf.EndingNone
+	differ("authentication string without an operation", !running && !phone.AuthString.IsZero())
+	if last == nil {
+		return out
+	}
+	differ("key size of the operation", last.KeySize != phone.KeySize)
+	differ("authentication mode of the operation", last.AuthMode != phone.AuthMode)
+	if r.status == capf.StatusSuccess || r.status == capf.StatusFailed {
+		wanted := builder{}.ended(r, *phone)
+		differ("time or place of the operation's end", last.Detail != wanted.Detail || last.EndedBy != wanted.EndedBy ||
+			!last.EndedAt.Equal(wanted.EndedAt.Truncate(time.Second)))
+	}
+	return out
 }

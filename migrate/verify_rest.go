@@ -3,9 +3,9 @@ package migrate
 import (
 	"context"
 	"encoding/hex"
+	"maps"
 
 	"capf/legacy"
-	"capf/legacy/phonefile"
 	"capf/runtime/capf"
 )
 
@@ -50,14 +50,23 @@ func (c *counted) left(yield func(item)) {
 	}
 }
 
+// addLine adds a line kept aside.
+func (c *counted) addLine(machine string, line legacy.KeptLine) item {
+	one := item{spot{machine, line.File, line.Line}, hex.EncodeToString(line.SHA256[:])}
+	c.add(one)
+	return one
+}
+
+func (c *counted) merge(other *counted) {
+	for _, one := range other.order {
+		c.add(one)
+	}
+	maps.Copy(c.optional, other.optional)
+}
+
 // kept compares the lines kept aside.
 func (v *verifier) kept(ctx context.Context) error {
-	read := newCounted()
-	for _, m := range v.reading.machines {
-		if err := m.countKept(read); err != nil {
-			return err
-		}
-	}
+	read := v.lines
 	err := v.store.KeptLines(ctx, v.run, func(line capf.KeptLine) error {
 		if !v.wasRead(line.Machine) {
 			return nil
@@ -79,25 +88,16 @@ func (v *verifier) kept(ctx context.Context) error {
 	return err
 }
 
-// countKept counts what is kept aside of a machine.
-func (m *machineReading) countKept(into *counted) error {
-	add := func(line legacy.KeptLine) item {
-		one := item{spot{m.name, line.File, line.Line}, hex.EncodeToString(line.SHA256[:])}
-		into.add(one)
-		return one
-	}
+// countKept counts what is kept aside of a machine beside the lines of its phone files.
+func (m *machineReading) countKept(into *counted) {
 	for _, line := range append(m.Kept[:len(m.Kept):len(m.Kept)], m.textsBefore()...) {
-		add(line)
+		into.addLine(m.name, line)
 	}
 	for _, from := range m.Settings() {
 		one := setting{from: from}
-		at := add(one.kept())
+		at := into.addLine(m.name, one.kept())
 		into.optional[at] = from.Parameter != ""
 	}
-	return m.again(func(*record, *phonefile.Record) error { return nil }, func(line legacy.KeptLine) error {
-		add(line)
-		return nil
-	})
 }
 
 // certificates compares the certificates, and sees that those which were trusted or belong to phones still are and do.

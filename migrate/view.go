@@ -4,23 +4,25 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"capf/legacy"
-	"capf/legacy/phonefile"
 	"capf/runtime/capf"
 )
 
 // plan puts what was decided into rows.
 func (p *planner) plan() (*Plan, error) {
 	out := &Plan{
+		At: p.build.now.Truncate(time.Second), Missing: listed(p.lacking), AcceptMissing: p.options.AcceptMissing, Decisions: p.options.Decisions.made(),
 		Key: p.key, Publisher: p.publisher, Prefer: p.options.Prefer, Counts: p.counts(), Kept: []KeptLine{},
-		Phones: p.phoneRows(), Conflicts: listed(p.conflicts()), Pending: listed(p.pending()),
+		planner: p, Conflicts: listed(p.conflicts()), Pending: listed(p.pending()),
 		Certificates: listed(p.certificateRows()), Settings: listed(p.settingRows()), Warnings: listed(p.warnings()),
 		Findings: listed(p.reading.findings()),
 	}
 	if p.applied != nil {
 		out.Applied = p.applied.ID
 	}
+	out.Ready = out.Open() == 0 && len(out.Stopping()) == 0
 	for i, row := range p.reading.rows() {
 		out.Sources = append(out.Sources, PlannedSource{Machine: row.Machine, Path: row.Path, Digest: row.Digest,
 			Dialect: row.Dialect, Records: len(p.reading.machines[i].records)})
@@ -29,7 +31,7 @@ func (p *planner) plan() (*Plan, error) {
 		for _, line := range p.keptBeside(m) {
 			out.Kept = append(out.Kept, shownLine(m.name, line))
 		}
-		err := m.again(func(*record, *phonefile.Record) error { return nil }, func(line legacy.KeptLine) error {
+		err := m.again(func(*record, []byte) error { return nil }, func(line legacy.KeptLine) error {
 			out.Kept = append(out.Kept, shownLine(m.name, line))
 			return nil
 		})
@@ -61,7 +63,7 @@ func (p *planner) counts() capf.MigrationCounts {
 		if !out.open() {
 			counts.History += g.older()
 		}
-		if out.among != nil || out.refused != nil {
+		if p.isConflict(i) {
 			counts.Conflicts++
 		}
 		switch {
@@ -114,24 +116,18 @@ func (p *planner) isTrusted(c *judged) bool {
 	return slices.ContainsFunc(p.trusted, func(anchor capf.Anchor) bool { return anchor.SHA256 == c.digest })
 }
 
-func (p *planner) phoneRows() []PlannedPhone {
-	out := make([]PlannedPhone, 0, len(p.groups))
-	for i, g := range p.groups {
-		settled := &p.outcomes[i]
-		if settled.open() {
-			continue
-		}
-		row := PlannedPhone{Device: g.device, Verdict: settled.verdict, Older: g.older()}
-		if settled.record != nil {
-			place := settled.record.place()
-			row.From = &place
-		}
-		if settled.newerHere {
-			row.Why = "the store's version is newer, or was chosen"
-		}
-		out = append(out, row)
+// phoneRow says what becomes of the phone of a group.
+func (p *planner) phoneRow(at int) PlannedPhone {
+	g, settled := p.groups[at], &p.outcomes[at]
+	row := PlannedPhone{Device: g.device, Verdict: settled.verdict, Older: g.older()}
+	if settled.record != nil {
+		place := settled.record.place()
+		row.From = &place
 	}
-	return out
+	if settled.newerHere {
+		row.Why = "the store's version is newer, or was chosen"
+	}
+	return row
 }
 
 func (p *planner) certificateRows() []PlannedCertificate {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"capf/legacy"
+	"capf/legacy/source"
 	"capf/runtime/capf"
 )
 
@@ -35,13 +36,18 @@ func (p *planner) warnings() []string {
 		capf.ShortAuthString))
 	for _, m := range p.reading.machines {
 		for _, place := range m.privateKeys() {
-			out = append(out, fmt.Sprintf("%s: %s: %s", m.name, place, legacy.PrivateKeyAdvice))
+			out = append(out, fmt.Sprintf("%s: %s: %s", m.name, place, legacy.KeyAdvice(m.isIdentity(place.File))))
 		}
 	}
-	if !slices.ContainsFunc(p.reading.machines, func(m *machineReading) bool { return len(m.PhoneFiles) > 0 }) {
+	if !slices.ContainsFunc(p.reading.machines, func(m *machineReading) bool { return len(m.PhoneFiles)+len(m.Further) > 0 }) {
 		out = append(out, "no source has a CAPF.phone: if CAPF 1.0(1) ran on another machine, its files must be copied first")
 	}
 	return out
+}
+
+// isIdentity tells capf.pem, whose key can be of use.
+func (m *machineReading) isIdentity(path string) bool {
+	return slices.ContainsFunc(m.Source.Files, func(file source.File) bool { return file.Path == path && file.Kind == source.Identity })
 }
 
 // privateKeys are the places of private keys on a machine.

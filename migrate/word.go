@@ -13,7 +13,10 @@ import (
 // Empty: no value says.
 func endedOperation(from *phonefile.Record, by *dialect.Dialect) legacy.Operation {
 	// The words are ASCII, so UTF-16 needs no more than this to be looked through.
-	text := strings.ReplaceAll(string(from.Bytes), "\x00", "")
+	text := string(from.Bytes)
+	if strings.IndexByte(text, 0) >= 0 {
+		text = strings.ReplaceAll(text, "\x00", "")
+	}
 	for line := range strings.Lines(text) {
 		for _, value := range valuesOf(line, by) {
 			if state, ok := by.State(value); !ok || state != from.State {
@@ -36,9 +39,12 @@ func valuesOf(line string, by *dialect.Dialect) []string {
 		}
 		return nil
 	}
-	var values []string
+	values := make([]string, 0, 16)
 	for _, separator := range by.Separators {
-		if row, problem := by.CutRow(nil, line, separator[0]); problem == "" {
+		if strings.IndexByte(line, separator[0]) < 0 {
+			continue
+		}
+		if row, problem := by.CutRow(make([]string, 0, 16), line, separator[0]); problem == "" {
 			values = append(values, row...)
 		}
 	}

@@ -45,10 +45,16 @@ func (a *app) newStore() (*sqlite.Store, error) {
 	if err := os.Chmod(a.data, 0o700); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	if done := store.Upgraded(); done != nil {
+		a.say("the store was upgraded from schema %d to %d; the copy from before is %s, with which an older capf can go on", done.From, done.To, done.Copy)
+	}
 	return store, nil
 }
 
-func (a *app) storePath() string { return filepath.Join(a.data, daemon.StoreFile) }
+func (a *app) storePath() string { return storeOf(a.data) }
+
+// storeOf gives the store of a data directory.
+func storeOf(data string) string { return filepath.Join(data, daemon.StoreFile) }
 
 // withStore runs something on the store.
 func (a *app) withStore(do func(*sqlite.Store) error) (err error) {

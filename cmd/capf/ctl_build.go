@@ -102,10 +102,7 @@ func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store, tokens []capf.
 func loadSigners(app *app, stored []capf.Token) []*ctl.Token {
 	var signers []*ctl.Token
 	for _, token := range stored {
-		loaded, err := ctl.LoadToken(token.Location)
-		if err == nil && capf.HexSHA256(loaded.Certificate.Raw) != capf.HexSHA256(token.Certificate) {
-			err = errors.New("its file holds another certificate than when it was added")
-		}
+		loaded, err := loadSigner(token)
 		if err != nil {
 			app.say("token %s cannot sign: %v", token.Name, err)
 			continue
@@ -113,4 +110,13 @@ func loadSigners(app *app, stored []capf.Token) []*ctl.Token {
 		signers = append(signers, loaded)
 	}
 	return signers
+}
+
+// loadSigner loads a token, if its file is still what it was.
+func loadSigner(token capf.Token) (*ctl.Token, error) {
+	loaded, err := ctl.LoadToken(token.Location)
+	if err == nil && capf.HexSHA256(loaded.Certificate.Raw) != capf.HexSHA256(token.Certificate) {
+		err = errors.New("its file holds another certificate than when it was added")
+	}
+	return loaded, err
 }

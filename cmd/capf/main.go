@@ -54,6 +54,9 @@ type commands struct {
 	Parameter   parameterCommands   `cmd:"" help:"Service and enterprise parameters."`
 	Session     sessionCommands     `cmd:"" help:"The sessions of the running service."`
 	Trace       traceCommands       `cmd:"" help:"Traces of sessions, and the level of the service's log."`
+	Checklist   checklistCommand    `cmd:"" help:"The checklist of a rollout: what is done, what is to do, and the next command."`
+	Backup      backupCommand       `cmd:"" help:"Put everything of the data directory into one file, keys included, also while the service runs."`
+	Restore     restoreCommand      `cmd:"" help:"Make a data directory from a backup."`
 	Simulate    simulateCommand     `cmd:"" help:"Phones that speak the protocol, for trials and load."`
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"capf/legacy/source"
 	"capf/migrate"
@@ -16,11 +15,13 @@ type migrateCommands struct {
 	Run     migrateRunCommand     `cmd:"" help:"Take the sources over, all at once or not at all."`
 	Verify  migrateVerifyCommand  `cmd:"" help:"Read the sources of a run again and compare them with the store."`
 	List    migrateListCommand    `cmd:"" help:"The runs that were applied."`
+
+	Rollback migrateRollbackCommand `cmd:"" help:"Go back before a run, the newest first; what was changed since stays."`
 }
 
 // sourceFlags are what all commands on sources take.
 type sourceFlags struct {
-	Sources []string `arg:"" name:"source" help:"FOLDER, or NAME=FOLDER to name the machine that it was copied from."`
+	Sources []string `arg:"" name:"source" help:"FOLDER (or a zip, tar or tar.gz of it, a usecallmanager database, a CSV of phones), or NAME=FOLDER to name the machine that it was copied from."`
 	Dialect string   `help:"Read CAPF.phone and CAPF.cfg by this dialect (TOML)." type:"path" placeholder:"FILE"`
 }
 
@@ -28,6 +29,8 @@ type sourceFlags struct {
 type mergeFlags struct {
 	Prefer string   `help:"Decide conflicts: latest, publisher, store or the name of a source." placeholder:"WHO"`
 	Anchor []string `help:"Trust this certificate of the sources too, by its SHA-256." placeholder:"SHA256"`
+	// AcceptMissing is the administrator's word that what is missing need not be found.
+	AcceptMissing bool `help:"Go on though something is missing that a plan names; it is noted in the run."`
 }
 
 // specs reads the sources' names.
@@ -40,44 +43,13 @@ func (f *sourceFlags) specs() ([]source.Spec, error) {
 }
 
 func (f *sourceFlags) options(merge mergeFlags) migrate.Options {
-	return migrate.Options{Dialect: f.Dialect, Prefer: merge.Prefer, Anchors: merge.Anchor}
-}
-
-type migratePlanCommand struct {
-	sourceFlags
-	mergeFlags
-}
-
-// Run prints what a run would do. The store need not be there yet.
-func (c *migratePlanCommand) Run(app *app) error {
-	specs, err := c.specs()
-	if err != nil {
-		return err
-	}
-	plan, err := c.plan(app, specs)
-	if err != nil {
-		return err
-	}
-	if app.json {
-		return app.printJSON(plan)
-	}
-	return printPlan(app, plan)
-}
-
-func (c *migratePlanCommand) plan(app *app, specs []source.Spec) (plan *migrate.Plan, err error) {
-	if _, err := os.Stat(app.storePath()); os.IsNotExist(err) {
-		return migrate.NewPlan(app.ctx, specs, c.options(c.mergeFlags), nil)
-	}
-	err = app.withStore(func(store *sqlite.Store) error {
-		plan, err = migrate.NewPlan(app.ctx, specs, c.options(c.mergeFlags), store)
-		return err
-	})
-	return plan, err
+	return migrate.Options{Dialect: f.Dialect, Prefer: merge.Prefer, Anchors: merge.Anchor, AcceptMissing: merge.AcceptMissing}
 }
 
 type migrateRunCommand struct {
 	sourceFlags
 	mergeFlags
+	Decisions string `help:"Decide conflicts one by one, by a file that migrate plan wrote and you have filled in." type:"path" placeholder:"FILE"`
 }
 
 // Run takes the sources over. It makes the store where there is none, never an identity of CAPF.
@@ -86,18 +58,30 @@ func (c *migrateRunCommand) Run(app *app) (err error) {
 	if err != nil {
 		return err
 	}
+	decisions, err := readDecisions(c.Decisions)
+	if err != nil {
+		return err
+	}
 	store, err := app.newStore()
 	if err != nil {
 		return err
 	}
 	defer closeInto(&err, store)
-	options := c.options(c.mergeFlags)
-	bar := app.newProgress("records")
-	options.Progress = bar.set
-	report, err := migrate.Run(app.ctx, specs, options, store, actor())
-	bar.done()
+	var report *migrate.Report
+	err = app.migrating("migrate run", func() (err error) {
+		options := c.options(c.mergeFlags)
+		bar := app.newPhases()
+		options.Decisions, options.Ask = decisions, bar.aside(app.askAbout(isTerminal))
+		options.Progress = bar.set
+		report, err = migrate.Run(app.ctx, specs, options, store, actor())
+		bar.done()
+		return err
+	})
 	if err != nil {
 		return err
+	}
+	for _, one := range report.Missing {
+		app.say("%s", plain(one.String()))
 	}
 	for _, warning := range report.Warnings {
 		app.say("warning: %s", warning)
@@ -127,7 +111,9 @@ type migrateVerifyCommand struct {
 // Run compares; where something is not as it should be the exit status is 1.
 func (c *migrateVerifyCommand) Run(app *app) error {
 	return app.withStore(func(store *sqlite.Store) error {
-		found, err := migrate.Verify(app.ctx, c.RunID, store)
+		bar := app.newPhases()
+		found, err := migrate.VerifyTelling(app.ctx, c.RunID, store, bar.set)
+		bar.done()
 		if err != nil {
 			return err
 		}
@@ -174,7 +160,8 @@ func (c *migrateListCommand) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		list := app.list(append([]string{"run", "applied-at", "by", "sources", "prefer"}, countNames...)...)
+		columns := append([]string{"run", "applied-at", "by", "sources", "prefer"}, countNames...)
+		list := app.list(append(columns, "decisions", "accepted-missing", "state", "rolled-back-at", "rolled-back-by")...)
 		for _, run := range runs {
 			machines := ""
 			for i, one := range run.Sources {
@@ -184,10 +171,19 @@ func (c *migrateListCommand) Run(app *app) error {
 				machines += one.Machine
 			}
 			row := append([]any{run.ID, capf.FormatTime(run.AppliedAt), run.By, machines, run.Prefer}, countsOf(run.Counts)...)
+			row = append(row, len(run.Decisions), len(run.Missing), stateOf(run), capf.FormatTime(run.RolledBackAt), run.RolledBackBy)
 			if err := list.add(row...); err != nil {
 				return err
 			}
 		}
 		return list.close()
 	})
+}
+
+// stateOf says whether a run stands.
+func stateOf(run capf.MigrationRun) string {
+	if run.RolledBackAt.IsZero() {
+		return "applied"
+	}
+	return "rolled-back"
 }

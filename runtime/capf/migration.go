@@ -6,6 +6,7 @@ import "time"
 type MigrationRun struct {
 	ID        int64
 	Key       string // digest of sources, dialect and decisions: the same key changes nothing twice
+	Basis     string // digest of all that was decided: a run with the same goes on with what one before staged; empty: never
 	Dialect   string // path of the dialect file that was given; empty: built-in ones
 	Prefer    string // the choice for conflicts; empty for none
 	StartedAt time.Time
@@ -13,6 +14,18 @@ type MigrationRun struct {
 	By        string
 	Sources   []MigrationSource
 	Counts    MigrationCounts
+	// Decisions are those about single conflicts, by device; Missing says what was missing and accepted.
+	Decisions []MigrationDecision
+	Missing   []string
+
+	RolledBackAt time.Time // zero for a run that stands
+	RolledBackBy string
+}
+
+// MigrationDecision is what was decided about the conflict of one phone.
+type MigrationDecision struct {
+	Device string `json:"device"`
+	Choose string `json:"choose"` // a source, the place of a record, or the store
 }
 
 // MigrationSource is one machine that a run read.
@@ -54,6 +67,23 @@ type ImportRecord struct {
 	// Changes is the Provenance's count for the phone that was planned with. The run is refused where it
 	// has grown since. 0: the phone as it is when the record is staged.
 	Changes int64
+}
+
+// StagedPhone is a phone that a run makes of a record which is staged already.
+type StagedPhone struct {
+	Record  int // its number among the records of the run, from 1
+	Verdict Verdict
+	Phone   Phone
+	Changes int64 // as in ImportRecord
+}
+
+// StagedRows says how far the staging of a run has come, in rows.
+type StagedRows struct {
+	Records   int
+	KeptLines int
+	Files     int
+	Phones    int
+	StartedAt time.Time // of the run that began to stage them
 }
 
 // Verdict is what a run makes of a record.

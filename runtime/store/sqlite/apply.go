@@ -53,46 +53,113 @@ const (
 		SELECT name, value, ?2, ?3 FROM staged_parameters WHERE run = +?1 ON CONFLICT DO NOTHING`
 )
 
-// ApplyRun makes a staged run visible, all of it in one transaction. CodeConflict where a phone has changed
-// since the run was planned, or the run is not being staged.
+// The statements that keep what RollBackRun goes back to, before anything is changed; parameters as above.
+const (
+	// What a run adds needs no image, so that a first run of many phones costs nothing here.
+	phonesBefore = `INSERT INTO phones_before (run, device, record, description, auth_mode, auth_string, string_until, key_size,
+		security_mode, last_operation, pending_operation, last_session, result, result_mark, changed_at, imported)
+		SELECT ?1, p.device, s.record, p.description, p.auth_mode, iif(o.completes_by < ?2, NULL, p.auth_string), o.completes_by, p.key_size,
+		p.security_mode, p.last_operation, o.id, p.last_session, p.result, p.result_mark, p.changed_at, p.imported
+		FROM staged_phones s CROSS JOIN phones p ON p.device = s.device
+		LEFT JOIN operations o ON o.device = p.device AND o.ending = ''
+		WHERE s.run = +?1 AND s.expected IS NOT NULL ORDER BY p.device`
+
+	wrongStringsBefore = `INSERT INTO wrong_strings_before (run, device, operation, address, count, last_at)
+		SELECT ?1, w.device, w.operation, w.address, w.count, w.last_at
+		FROM wrong_strings w JOIN phones_before b ON b.run = +?1 AND b.device = w.device AND b.pending_operation = w.operation`
+
+	parametersBefore = `INSERT INTO run_parameters (run, name, value, changed_at, changed_by)
+		SELECT ?1, name, value, ?2, ?3 FROM staged_parameters WHERE run = +?1 AND name NOT IN (SELECT name FROM parameters)`
+
+	selectGiven = `SELECT coalesce(max(iif(name = 'certificates', seq, 0)), 0), coalesce(max(iif(name = 'anchors', seq, 0)), 0)
+		FROM sqlite_sequence`
+)
+
+// given are the highest IDs that were given away.
+type given struct{ certificate, anchor int64 }
+
+func readGiven(tx *store.Statements) (g given, err error) {
+	_, err = tx.First(store.Into(&g.certificate, &g.anchor), selectGiven)
+	return g, err
+}
+
+// ApplyRun makes a staged run visible, all of it in one transaction, and keeps what RollBackRun needs.
+// CodeConflict where a phone has changed since the run was planned, an earlier run was rolled back since, or
+// the run is not being staged.
 //
-// Records, kept lines and files are in their tables already and become visible with the run; only phones,
-// operations, certificates and parameters are copied, by one statement each.
+// Records, kept lines and files are in their tables already and become visible with the run, and so do phones that are
+// new (newphones.go); only phones that are updated, certificates and parameters are copied, by one statement each.
 func (s *Store) ApplyRun(ctx context.Context, run int64, counts capf.MigrationCounts) error {
 	summary, err := json.Marshal(counts)
 	if err != nil {
 		return fmt.Errorf("counts of migration run %d: %w", run, err)
 	}
+	added, err := s.prepareApply(ctx, run)
+	if err != nil {
+		return err
+	}
 	return s.writer.Do(ctx, func(tx *store.Statements) error {
 		if err := checkStaged(tx, run); err != nil {
 			return err
 		}
-		if err := checkUnchanged(tx, run); err != nil {
+		if err := checkUnchanged(tx, added); err != nil {
 			return err
 		}
-		var by string
-		if _, err := tx.First(store.Into(&by), `SELECT by FROM migration_runs WHERE id = +?1`, run); err != nil {
-			return err
-		}
-		if err := s.makeVisible(tx, run, by); err != nil {
-			return err
-		}
-		_, err := tx.Exec(`UPDATE migration_runs SET applied_at = ?2, counts = ?3 WHERE id = +?1`, run, s.now().Unix(), string(summary))
-		if isUnique(err) {
-			return &capf.Error{Code: capf.CodeConflict, Message: "another run has taken over the same sources meanwhile", Err: err}
-		}
+		by, err := runner(tx, run)
 		if err != nil {
 			return err
 		}
-		return s.audit(tx, by, "migrate run", fmt.Sprintf("run %d", run), string(summary))
+		if err := s.applyRun(tx, run, by, string(summary)); err != nil {
+			return err
+		}
+		return added.show(tx, s.now().Unix())
 	})
 }
 
+// runner gives who runs it. CodeConflict where what the run was planned with was rolled back.
+func runner(tx *store.Statements, run int64) (by string, err error) {
+	var outdated bool
+	_, err = tx.First(store.Into(&by, &outdated), `SELECT by, rolled_back_at IS NOT NULL FROM migration_runs WHERE id = +?1`, run)
+	if err == nil && outdated {
+		err = &capf.Error{Code: capf.CodeConflict, Message: "an earlier run was rolled back since this one was planned",
+			Hint: "nothing is stored; run it again"}
+	}
+	return by, err
+}
+
+func (s *Store) applyRun(tx *store.Statements, run int64, by, summary string) error {
+	now := s.now().Unix()
+	before, err := readGiven(tx)
+	if err != nil {
+		return err
+	}
+	if err := makeVisible(tx, run, now, by); err != nil {
+		return err
+	}
+	after, err := readGiven(tx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE migration_runs SET applied_at = ?2, counts = ?3, certificates_after = ?4, certificates_up_to = ?5,
+		anchors_after = ?6, anchors_up_to = ?7 WHERE id = +?1`,
+		run, now, summary, before.certificate, after.certificate, before.anchor, after.anchor)
+	if isUnique(err) {
+		return &capf.Error{Code: capf.CodeConflict, Message: "another run has taken over the same sources meanwhile", Err: err}
+	}
+	if err != nil {
+		return err
+	}
+	return s.audit(tx, by, "migrate run", fmt.Sprintf("run %d", run), summary)
+}
+
 // checkUnchanged compares the phones with those that the run was planned with.
-func checkUnchanged(tx *store.Statements, run int64) error {
+func checkUnchanged(tx *store.Statements, added newPhones) error {
 	const most = 3 // names in the error
 	changed, err := store.Collect(tx, scanText, `SELECT s.device FROM staged_phones s LEFT JOIN phones p ON p.device = s.device
-		WHERE s.run = +?1 AND p.changes IS NOT s.expected ORDER BY s.device LIMIT +?2`, run, most)
+		WHERE s.run = +?1 AND p.changes IS NOT s.expected ORDER BY s.device LIMIT +?2`, added.run, most)
+	if err == nil && len(changed) == 0 {
+		changed, err = added.addedMeanwhile(tx, most)
+	}
 	if err != nil || len(changed) == 0 {
 		return err
 	}
@@ -100,16 +167,18 @@ func checkUnchanged(tx *store.Statements, run int64) error {
 		Hint: "nothing is stored; run it again"}
 }
 
-func (s *Store) makeVisible(tx *store.Statements, run int64, by string) error {
+func makeVisible(tx *store.Statements, run, now int64, by string) error {
 	var highest int64
 	if _, err := tx.First(store.Into(&highest), selectHighest); err != nil {
 		return err
 	}
-	now := s.now().Unix()
 	for _, step := range []struct {
 		query     string
 		arguments []any
 	}{
+		{phonesBefore, []any{run, now}},
+		{wrongStringsBefore, []any{run}},
+		{parametersBefore, []any{run, now, by}},
 		{endByRun, []any{run, now, by}},
 		{operationsOfRun, []any{run, now, by, highest}},
 		{phonesOfRun, []any{run, now, by, highest}},

@@ -48,6 +48,9 @@ const (
 	forgetWrong = `DELETE FROM wrong_strings WHERE device IN
 		(SELECT s.device FROM changes s JOIN phones p ON p.device = s.device WHERE p.auth_string IS NOT s.auth_string)`
 
+	// Of a phone that is changed no rollback restores the string that it had before a migration.
+	forgetBefore = `UPDATE phones_before SET auth_string = NULL WHERE auth_string IS NOT NULL AND device IN (SELECT device FROM changes)`
+
 	updatePhones = `UPDATE phones SET description = s.description, auth_mode = s.auth_mode, auth_string = s.auth_string,
 		key_size = s.key_size, security_mode = s.security_mode, lsc_hash = s.lsc_hash, last_operation = coalesce(?1 + s.new_index, last_operation),
 		result = iif(s.ended_result IS NULL, result, s.ended_result),
@@ -216,6 +219,7 @@ func carryOut(statements *store.Statements, change capf.ChangeContext) (highest 
 		{amendOperations, nil},
 		{insertOperations, []any{highest}},
 		{forgetWrong, nil},
+		{forgetBefore, nil},
 		{updatePhones, []any{highest, now}},
 		{insertPhones, []any{highest, now}},
 		{claimAttempts, nil},

@@ -17,6 +17,7 @@ const (
 	inspecting access = iota // looks at a file that may be anybody's, and must not change its mode
 	readOnly
 	readWrite
+	staging // writes what only a later commit makes visible
 )
 
 // connector opens connections; database/sql's own way needs a driver that is registered for the whole
@@ -31,7 +32,11 @@ func (c connector) Driver() driver.Driver                        { return c.driv
 
 // connect gives a pool of so many connections, none of them open yet.
 func connect(options Options, access access, most int) *sql.DB {
-	pool := sql.OpenDB(connector{driver: &sqlite3.SQLiteDriver{ConnectHook: prepareConnection}, dsn: dsn(options, access)})
+	hook := prepareConnection
+	if access == staging {
+		hook = prepareStaging
+	}
+	pool := sql.OpenDB(connector{driver: &sqlite3.SQLiteDriver{ConnectHook: hook}, dsn: dsn(options, access)})
 	pool.SetMaxOpenConns(most)
 	pool.SetMaxIdleConns(most)
 	return pool
@@ -41,6 +46,20 @@ func connect(options Options, access access, most int) *sql.DB {
 // must not reach a file.
 func prepareConnection(connection *sqlite3.SQLiteConn) error {
 	_, err := connection.Exec("PRAGMA temp_store = MEMORY", []driver.Value{})
+	return err
+}
+
+// Every commit of a migration's rows need not reach the disk by itself: the one that makes them visible takes all
+// before it along, and what a power failure takes of rows that nobody sees is staged again. So a connection that stages
+// flushes nothing; another copies the WAL into the file beside it (checkpoint.go). It writes rows that belong together,
+// and takes them away: searching the phones for each operation that it removes would take hours.
+const stagingPragmas = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = OFF"
+
+func prepareStaging(connection *sqlite3.SQLiteConn) error {
+	if err := prepareConnection(connection); err != nil {
+		return err
+	}
+	_, err := connection.Exec(stagingPragmas, []driver.Value{})
 	return err
 }
 
@@ -61,7 +80,7 @@ func dsn(options Options, access access) string {
 	if access != inspecting {
 		values.Set("_journal_mode", "WAL")
 	}
-	if access != readWrite {
+	if access < readWrite {
 		values.Set("_query_only", "1")
 		values.Set("_txlock", "deferred")
 	}

@@ -79,10 +79,15 @@ func checkHeader(path string) error {
 
 // createFile makes an empty file, unless there is one.
 func createFile(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+	if err := createNew(path); !errors.Is(err, fs.ErrExist) {
+		return err
 	}
+	return nil
+}
+
+// createNew makes an empty file where there is none.
+func createNew(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return err
 	}

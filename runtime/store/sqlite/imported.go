@@ -58,17 +58,24 @@ func scanLegacyFile(cursor store.Scanner) (n numbered[capf.LegacyFile], err erro
 	return n, err
 }
 
-const selectHasRecord = `SELECT EXISTS (SELECT 1 FROM import_records i
-	JOIN migration_runs r ON r.id = i.run AND r.applied_at IS NOT NULL WHERE i.digest = +?1 AND i.device = +?2)`
+// known is a record that an applied run has read.
+type known struct {
+	id             int64
+	device, digest string
+}
 
-// HasRecord reports whether an applied run has read that record of the device.
-func (s *Store) HasRecord(ctx context.Context, device, digest string) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	var has bool
-	_, err := s.reads.First(store.Into(&has), selectHasRecord, digest, device)
-	return has, err
+// KnownRecords hands out the records that applied runs have read, by their devices and digests, until yield gives an
+// error. Of a run that was rolled back those count whose phones were kept: they were decided then.
+func (s *Store) KnownRecords(ctx context.Context, yield func(device, digest string) error) error {
+	return inPages(ctx, s.reads, func(cursor store.Scanner) (row known, err error) {
+		err = cursor.Scan(&row.id, &row.device, &row.digest)
+		return row, err
+	}, func(row known) int64 { return row.id }, func(row known) error { return yield(row.device, row.digest) },
+		`SELECT i.id, i.device, i.digest FROM import_records i WHERE i.id > +?1
+		AND (i.run IN (SELECT id FROM migration_runs WHERE applied_at IS NOT NULL AND rolled_back_at IS NULL)
+			OR i.run IN (SELECT id FROM migration_runs WHERE applied_at IS NOT NULL)
+				AND EXISTS (SELECT 1 FROM rollback_kept k WHERE k.run = i.run AND k.kind = 'phone' AND k.name = i.device))
+		ORDER BY i.id LIMIT +?2`, []any{int64(0), pageSize})
 }
 
 // provenanceRow is a phone and where it comes from.

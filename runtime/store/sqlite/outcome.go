@@ -145,6 +145,9 @@ func revokeOthers(tx *store.Statements, device string, spared int64, reason stri
 // updatePhone writes the result, voids the string, and writes what is known of certificates now: of the
 // LSC where one is held, or the outcome says that there is none or an unknown one.
 func updatePhone(tx *store.Statements, device string, current int64, outcome capf.Outcome) error {
+	if err := voidBefore(tx, device); err != nil {
+		return err
+	}
 	known := outcome.LSC
 	if current != 0 {
 		known = capf.LSCInstalled

@@ -52,7 +52,6 @@ func TestQueriesGoByAnIndex(t *testing.T) {
 		"certificates":      {pageOfAll, []any{0, 1}, "INTEGER PRIMARY KEY (rowid>?)"},
 		"late operations":   {selectLate, []any{1, 1, "x"}, "operations_deadline (completes_by<?)"},
 		"late ones counted": {countLate, []any{1}, "COVERING INDEX operations_deadline (completes_by<?)"},
-		"record by digest":  {selectHasRecord, []any{"x", "y"}, "import_records_digest (digest=? AND device=?)"},
 	} {
 		plan := queryPlan(t, s, test.query, test.arguments...)
 		if !strings.Contains(plan, test.want) {

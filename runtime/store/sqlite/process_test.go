@@ -21,10 +21,13 @@ import (
 const writeStore = "CAPF_TEST_WRITE_STORE"
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(writeStore); path != "" {
-		if err := writeForever(path); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for variable, does := range map[string]func(string) error{writeStore: writeForever, upgradeStore: upgradeOnce} {
+		if path := os.Getenv(variable); path != "" {
+			if err := does(path); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
 	}
 	os.Exit(m.Run())

@@ -44,6 +44,9 @@ func (s *Store) removePhone(tx *store.Statements, device, actor string) error {
 			return err
 		}
 	}
+	if err := voidBefore(tx, device); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(`UPDATE attempts SET known = 0 WHERE device = +?1`, device); err != nil {
 		return err
 	}

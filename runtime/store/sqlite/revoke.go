@@ -87,7 +87,11 @@ func (s *Store) revokeLSC(tx *store.Statements, certificate capf.Certificate, re
 	if err != nil {
 		return capf.RevokedLSC{}, err
 	}
-	revoked.WasCurrent = current > 0
+	if revoked.WasCurrent = current > 0; revoked.WasCurrent {
+		if err := voidBefore(tx, certificate.Device); err != nil {
+			return capf.RevokedLSC{}, err
+		}
+	}
 	row, found, err := readPhone(tx, certificate.Device)
 	if err != nil {
 		return capf.RevokedLSC{}, err

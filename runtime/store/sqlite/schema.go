@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/pressly/goose/v3"
 
@@ -28,41 +27,43 @@ type schema struct {
 }
 
 // prepare sees that the file is a store with the schema that this program knows, and makes it so where
-// that was asked for.
-func prepare(ctx context.Context, options Options) error {
+// that was asked for. It gives the copy of a store that it has upgraded, nil where it has not.
+func prepare(ctx context.Context, options Options) (*Upgrade, error) {
 	if err := prepareFile(options); err != nil {
-		return err
+		return nil, err
 	}
 	if options.Create || options.Upgrade {
 		unlock, err := lockFolder(options.Path)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer unlock()
 	}
 	found, err := inspect(ctx, options)
 	if err != nil {
-		return classify(options.Path, err)
+		return nil, classify(options.Path, err)
 	}
 	known, err := knownVersion()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch {
 	case !found.empty && found.application != applicationID:
-		return notAStore(options.Path, nil)
+		return nil, notAStore(options.Path, nil)
 	case found.version > known:
-		return &capf.Error{Code: capf.CodeRefused, Hint: "use the capf that wrote it, or a newer one",
-			Message: fmt.Sprintf("the store %s has schema %d; this program knows schemas up to %d", options.Path, found.version, known)}
+		return nil, newerSchema(options.Path, found.version, known)
 	case found.version == known:
-		return nil
+		return nil, nil
 	case found.version == 0 && !options.Create:
-		return missing(options.Path)
+		return nil, missing(options.Path)
 	case found.version != 0 && !options.Upgrade:
-		return &capf.Error{Code: capf.CodeRefused, Hint: "`capf init` upgrades it, after a copy",
+		return nil, &capf.Error{Code: capf.CodeRefused, Hint: "`capf init` upgrades it, after a copy",
 			Message: fmt.Sprintf("the store %s has schema %d; this program needs %d", options.Path, found.version, known)}
 	}
-	return classify(options.Path, migrateSchema(ctx, options, found))
+	if found.version == 0 {
+		return nil, classify(options.Path, migrateSchema(ctx, options))
+	}
+	return upgrade(ctx, options, found.version, known)
 }
 
 // inspect reads the schema of a file without changing anything in it.
@@ -88,14 +89,9 @@ func inspect(ctx context.Context, options Options) (found schema, err error) {
 
 // migrateSchema brings the schema up to date. The mark comes first: a file that was left half made is
 // then still known as ours.
-func migrateSchema(ctx context.Context, options Options, found schema) (err error) {
+func migrateSchema(ctx context.Context, options Options) (err error) {
 	pool := connect(options, readWrite, 1)
 	defer func() { err = errors.Join(err, pool.Close()) }()
-	if found.version > 0 {
-		if err := copyStore(ctx, pool, fmt.Sprintf("%s.schema-%d", options.Path, found.version)); err != nil {
-			return err
-		}
-	}
 	if _, err := pool.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
 		return err
 	}
@@ -105,25 +101,6 @@ func migrateSchema(ctx context.Context, options Options, found schema) (err erro
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("bring the schema of %s up to date: %w", options.Path, err)
-	}
-	return nil
-}
-
-// copyStore writes a consistent copy beside the store, whole or not at all. An older copy of the same
-// schema stays: it is the one from before a first try.
-func copyStore(ctx context.Context, pool *sql.DB, path string) error {
-	if _, err := os.Stat(path); err == nil {
-		return nil
-	}
-	part := path + ".part"
-	if err := errors.Join(removeFile(part), createFile(part)); err != nil {
-		return fileError(part, err)
-	}
-	if _, err := pool.ExecContext(ctx, `VACUUM INTO ?1`, part); err != nil {
-		return fmt.Errorf("copy the store to %s: %w", part, err)
-	}
-	if err := os.Rename(part, path); err != nil {
-		return fileError(path, err)
 	}
 	return nil
 }

@@ -120,6 +120,9 @@ const selectLate = `SELECT device FROM operations WHERE ending = '' AND complete
 // their number; fewer than limit means that none is left.
 func (s *Store) ExpireOperations(ctx context.Context, now time.Time, limit int) (expired int, err error) {
 	now = store.WholeSeconds(now)
+	if err := s.voidStringsBefore(ctx, now, limit); err != nil {
+		return 0, err
+	}
 	living, err := s.LivingInstance()
 	if err != nil {
 		return 0, err

@@ -49,15 +49,19 @@ const (
 // method names, each can fail with CodeBusy (another process holds the write lock) and CodeUnavailable
 // (the disk or the file).
 type Store struct {
-	path   string
-	clock  func() time.Time
-	random io.Reader
+	path     string
+	clock    func() time.Time
+	random   io.Reader
+	upgraded *Upgrade
 
 	readPool  *sql.DB
 	writePool *sql.DB // one connection for the writer
 	bulkPool  *sql.DB // one connection with temporary tables
+	stagePool *sql.DB // two connections for the rows of a migration that is not visible yet: one writes, one copies the WAL
 	reads     *store.Statements
 	writer    *store.Writer
+
+	checkpoints checkpoints // while a migration is staged
 }
 
 // Open opens a store. Without Create a missing one is CodeNotActivated. A schema that is newer than this
@@ -69,13 +73,16 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if options.BusyTimeout == 0 {
 		options.BusyTimeout = defaultBusyTimeout
 	}
-	if err := prepare(ctx, options); err != nil {
+	upgraded, err := prepare(ctx, options)
+	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: options.Path, clock: options.Clock, random: rand.Reader,
+	s := &Store{path: options.Path, upgraded: upgraded, clock: options.Clock, random: rand.Reader,
 		readPool:  connect(options, readOnly, readers),
 		writePool: connect(options, readWrite, 1),
-		bulkPool:  connect(options, readWrite, 1)}
+		bulkPool:  connect(options, readWrite, 1),
+		stagePool: connect(options, staging, 2)}
+	s.checkpoints.pool = s.stagePool
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(s.classify(err), s.closePools())
 	}
@@ -99,6 +106,7 @@ func (s *Store) start(ctx context.Context) error {
 // Close ends what is being written and closes the file.
 func (s *Store) Close() error {
 	var failures *multierror.Error
+	s.checkpoints.end()
 	failures = multierror.Append(failures, s.writer.Close(), s.reads.Close(), s.closePools())
 	if err := failures.ErrorOrNil(); err != nil {
 		return s.classify(fmt.Errorf("close the store %s: %w", s.path, err))
@@ -107,7 +115,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) closePools() error {
-	return errors.Join(s.readPool.Close(), s.writePool.Close(), s.bulkPool.Close())
+	return errors.Join(s.readPool.Close(), s.writePool.Close(), s.bulkPool.Close(), s.stagePool.Close())
 }
 
 // now is the time in whole seconds, as the columns hold it.

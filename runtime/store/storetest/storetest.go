@@ -73,6 +73,8 @@ type Migration interface {
 	Run(ctx context.Context, id int64) (capf.MigrationRun, error)
 	Provenances(ctx context.Context, yield func(device string, provenance capf.Provenance) error) error
 	BeginRun(ctx context.Context, run capf.MigrationRun) (int64, error)
+	Staged(ctx context.Context, run int64) (capf.StagedRows, error)
+	StagePhones(ctx context.Context, run int64, phones []capf.StagedPhone) error
 	StageRecords(ctx context.Context, run int64, records []capf.ImportRecord) error
 	StageKept(ctx context.Context, run int64, lines []capf.KeptLine) error
 	StageFiles(ctx context.Context, run int64, files []capf.LegacyFile) error
@@ -81,7 +83,9 @@ type Migration interface {
 	ImportRecords(ctx context.Context, run int64, yield func(capf.ImportRecord) error) error
 	KeptLines(ctx context.Context, run int64, yield func(capf.KeptLine) error) error
 	LegacyFiles(ctx context.Context, run int64, yield func(capf.LegacyFile) error) error
-	HasRecord(ctx context.Context, device, digest string) (bool, error)
+	KnownRecords(ctx context.Context, yield func(device, digest string) error) error
+	RollBackRun(ctx context.Context, run int64, by string) (capf.Rollback, error)
+	TryRollBack(ctx context.Context, run int64, by string) (capf.Rollback, error)
 }
 
 // Store is all of what an engine does.
@@ -94,6 +98,7 @@ type Store interface {
 	Authorities
 	Windows
 	IdleCalls
+	Groups
 	// Commits gives the number of transactions that the group commit has made.
 	Commits() int64
 	Check(ctx context.Context) error
@@ -138,7 +143,7 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) Store) {
 		tests map[string]func(*suite)
 	}{
 		{"phones", phoneTests}, {"filters", filterTests}, {"sessions", sessionTests}, {"certificates", certificateTests},
-		{"attempts", attemptTests}, {"idle calls", idleCallTests}, {"seeing", seeingTests}, {"cluster", clusterTests}, {"migration", migrationTests}, {"concurrency", concurrencyTests},
+		{"attempts", attemptTests}, {"idle calls", idleCallTests}, {"seeing", seeingTests}, {"groups", groupTests}, {"cluster", clusterTests}, {"migration", migrationTests}, {"staging", stagingTests}, {"rollback", rollbackTests}, {"concurrency", concurrencyTests},
 		{"issuers", issuerTests}, {"windows", windowTests},
 	} {
 		for name, test := range area.tests {

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"filippo.io/age"
+
+	"capf/runtime/backup"
+	"capf/runtime/ca"
+	"capf/runtime/capf"
+	"capf/runtime/store/sqlite"
+)
+
+type backupCommand struct {
+	File      string   `arg:"" help:"A new file, or - for standard output."`
+	Recipient []string `help:"Encrypt for this public key of age (age1…); may be given several times." placeholder:"AGE-KEY"`
+}
+
+// standardStream is the name of standard output or input.
+const standardStream = "-"
+
+// Run makes a backup of the data directory, also while a service runs on it.
+func (c *backupCommand) Run(app *app) error {
+	recipients, err := backup.ParseRecipients(c.Recipient)
+	if err != nil {
+		return err
+	}
+	if c.File == "" || c.File == standardStream && isTerminal(app.stdout) {
+		return &capf.Error{Code: capf.CodeInvalid, Message: "a backup is not written to a terminal", Hint: "name a file, or send standard output elsewhere"}
+	}
+	progress := app.newProgress("KiB")
+	defer progress.done()
+	source := backup.Source{Data: app.data, Clock: time.Now, Inspect: inspectData, Progress: kibibytes(progress),
+		Snapshot: func(ctx context.Context, into string) error { return sqlite.Snapshot(ctx, app.storePath(), into) }}
+	source.Machine, _ = os.Hostname() // only for people: without it the backup is as good
+	made, err := c.write(app, source, recipients)
+	if err != nil {
+		return err
+	}
+	progress.done()
+	return c.tell(app, made, len(recipients) > 0)
+}
+
+func (c *backupCommand) write(app *app, source backup.Source, recipients []age.Recipient) (made backup.Backup, err error) {
+	if c.File == standardStream {
+		return source.Create(app.ctx, app.stdout, recipients)
+	}
+	err = backup.WriteNew(c.File, func(out io.Writer) error {
+		made, err = source.Create(app.ctx, out, recipients)
+		return err
+	})
+	return made, err
+}
+
+// tell says what is in the backup, and what is not.
+func (c *backupCommand) tell(app *app, made backup.Backup, encrypted bool) error {
+	if !encrypted {
+		app.say("warning: the private keys of CAPF and authentication strings are in it in the clear: keep it in a safe place, or encrypt it with --recipient")
+	}
+	if made.Identity == "" {
+		app.say("CAPF is not active: there is no key to back up yet")
+	}
+	app.say("the keys of the security tokens are not in it (`capf ctl token list` says where they are), nor is the configuration of this machine")
+	for _, name := range made.LeftOut {
+		app.say("left out, since it is nothing that capf made: %s", plain(name))
+	}
+	if c.File == standardStream {
+		return nil
+	}
+	return printManifest(app, "file", c.File, made.Manifest, encrypted)
+}
+
+func printManifest(app *app, place, path string, manifest backup.Manifest, encrypted bool) error {
+	return app.fields([]string{place, "created-at", "machine", "schema", "identity", "files", "encrypted"},
+		[]any{path, capf.FormatTime(manifest.CreatedAt), manifest.Machine, manifest.Schema, manifest.Identity, len(manifest.Members), encrypted})
+}
+
+// kibibytes tells a progress, which counts whole things.
+func kibibytes(progress *progress) func(done, total int64) {
+	return func(done, total int64) { progress.set(int(done>>10), int(total>>10)) }
+}
+
+// inspectData says what a data directory is that nobody works on, after its store and all CAPF keys in it were
+// found sound.
+func inspectData(ctx context.Context, data string) (found backup.Contents, err error) {
+	if found.Schema, err = sqlite.CheckFile(ctx, storeOf(data)); err != nil {
+		return backup.Contents{}, err
+	}
+	if _, err := ca.Next(data, ca.System()); err != nil && !capf.HasCode(err, capf.CodeNotFound) {
+		return backup.Contents{}, err
+	}
+	if _, err := ca.Past(data, ca.System()); err != nil {
+		return backup.Contents{}, err
+	}
+	authority, err := ca.Load(data, ca.System())
+	if capf.HasCode(err, capf.CodeNotActivated) {
+		return found, nil
+	}
+	if err != nil {
+		return backup.Contents{}, err
+	}
+	found.Identity = plain(authority.Name()) + ", serial number " + capf.FormatSerial(authority.Certificate.SerialNumber)
+	found.SHA256 = capf.HexSHA256(authority.Certificate.Raw)
+	return found, nil
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"path"
+	"slices"
+	"time"
+
+	"capf/ctl"
+	"capf/ctl/distribute"
+	"capf/runtime/admin"
+	"capf/runtime/ca"
+	"capf/runtime/capf"
+	"capf/runtime/checklist"
+	"capf/runtime/daemon"
+	"capf/runtime/store"
+	"capf/runtime/store/sqlite"
+)
+
+// gathering collects the facts of a checklist. What cannot be read is a fact too, where the list has a place for
+// it.
+type gathering struct {
+	app       *app
+	facts     checklist.Facts
+	authority *ca.Authority // nil for none
+	next      *ca.Authority // nil for none
+	latest    *capf.CTLVersion
+}
+
+// all gathers everything, and the stories of the devices.
+func (g *gathering) all(devices []string) (stories []*capf.Story, err error) {
+	g.facts.At.Now = time.Now().UTC().Truncate(time.Second)
+	g.identity()
+	g.local()
+	if err := g.service(); err != nil {
+		return nil, err
+	}
+	s, err := g.app.store()
+	if capf.HasCode(err, capf.CodeNotActivated) && len(devices) == 0 {
+		return nil, nil // nothing is there yet, and that is what the list says
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer closeInto(&err, s)
+	for _, step := range []func(*sqlite.Store) error{g.cluster, g.list, g.servers, g.migration, g.phones} {
+		if err := step(s); err != nil {
+			return nil, err
+		}
+	}
+	for _, device := range devices {
+		story, err := readStory(g.app, s, device)
+		if err != nil {
+			return nil, err
+		}
+		stories = append(stories, story)
+	}
+	return stories, nil
+}
+
+func (g *gathering) identity() {
+	authority, err := g.app.authority()
+	if err != nil && !capf.HasCode(err, capf.CodeNotActivated) {
+		g.facts.IdentityProblem = err.Error()
+	}
+	if err != nil {
+		return
+	}
+	g.authority, g.facts.Identity = authority, authorityFact(authority)
+	if next, err := ca.Next(g.app.data, ca.System()); err == nil {
+		g.next, g.facts.Next = next, authorityFact(next)
+	} else if !capf.HasCode(err, capf.CodeNotFound) {
+		g.facts.IdentityProblem = err.Error()
+	}
+}
+
+func authorityFact(one *ca.Authority) *checklist.Authority {
+	return &checklist.Authority{Name: one.Name(), Serial: capf.FormatSerial(one.Certificate.SerialNumber), NotAfter: one.Certificate.NotAfter}
+}
+
+// local finds the addresses of this machine; without them the publisher may be another one.
+func (g *gathering) local() {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return
+	}
+	for _, one := range addresses {
+		if prefix, err := netip.ParsePrefix(one.String()); err == nil {
+			g.facts.Local = append(g.facts.Local, prefix.Addr())
+		}
+	}
+}
+
+// service asks the lock whether one runs, and the socket whether it answers.
+func (g *gathering) service() error {
+	living, err := store.LivingInstance(g.app.data)
+	if err != nil || living == "" {
+		return err
+	}
+	g.facts.At.Living, g.facts.Service.Running = living, true
+	var sessions []capf.LiveSession
+	if _, err := daemon.Ask(g.app.ctx, g.app.data, admin.PathSessions, &sessions); err != nil {
+		g.facts.Service.Problem = err.Error()
+	}
+	g.facts.Service.Sessions = len(sessions)
+	return nil
+}
+
+func (g *gathering) cluster(s *sqlite.Store) (err error) {
+	if g.facts.Nodes, err = s.Nodes(g.app.ctx); err != nil {
+		return err
+	}
+	if g.facts.Deliveries, err = s.Deliveries(g.app.ctx); err != nil {
+		return err
+	}
+	if g.facts.Parameters, err = s.Parameters(g.app.ctx); err != nil {
+		return err
+	}
+	tokens, err := s.Tokens(g.app.ctx)
+	for _, one := range tokens {
+		g.facts.Tokens = append(g.facts.Tokens, checklist.Token{Name: one.Name, Problem: tokenProblem(one)})
+	}
+	return err
+}
+
+func tokenProblem(token capf.Token) string {
+	if _, err := loadSigner(token); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func (g *gathering) list(s *sqlite.Store) error {
+	latest, err := s.LatestCTL(g.app.ctx)
+	if capf.HasCode(err, capf.CodeNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	g.latest = &latest
+	fact := &checklist.List{Version: latest.Version, SignedAt: latest.SignedAt, Signer: latest.Signer}
+	if err := g.readInto(fact); err != nil {
+		fact.Problem = err.Error()
+	}
+	g.facts.List = fact
+	return nil
+}
+
+// readInto finds out what the newest list holds.
+func (g *gathering) readInto(fact *checklist.List) error {
+	verification, err := ctl.Verify(g.latest.File)
+	if err != nil {
+		return err
+	}
+	own, err := verification.File.Certificates(ctl.RoleCAPF)
+	if err != nil {
+		return err
+	}
+	holds := func(one *ca.Authority) bool { return one != nil && slices.ContainsFunc(own, one.Certificate.Equal) }
+	fact.HoldsIdentity, fact.HoldsNext = holds(g.authority), holds(g.next)
+	listed, err := verification.File.Certificates(ctl.RoleCCMTFTP, ctl.RoleCCM, ctl.RoleTFTP)
+	if err != nil {
+		return err
+	}
+	for _, node := range g.facts.Nodes {
+		certificate := parseStored(node.Certificate)
+		if certificate != nil && !slices.ContainsFunc(listed, certificate.Equal) {
+			fact.Lacks = append(fact.Lacks, node.Name)
+		}
+	}
+	return nil
+}
+
+// readWithin is how long a server has to show what it holds.
+const readWithin = 10 * time.Second
+
+// servers reads what they hold, where there is something that they should hold.
+func (g *gathering) servers(s *sqlite.Store) error {
+	if len(g.facts.Nodes) == 0 || g.latest == nil || g.authority == nil || !g.facts.List.HoldsIdentity {
+		return nil
+	}
+	payload, _, err := payloadOf(g.app, s)
+	if err != nil {
+		g.facts.List.Problem = err.Error()
+		return nil
+	}
+	versions, err := s.CTLVersions(g.app.ctx)
+	if err != nil {
+		return err
+	}
+	options := distribute.Options{Timeout: readWithin}
+	for _, one := range distribute.Status(g.app.ctx, receivers(g.facts.Nodes), payload, knownVersions(versions), options) {
+		g.facts.Servers = append(g.facts.Servers, serverFact(one))
+	}
+	return g.app.ctx.Err()
+}
+
+// serverFact tells the list from the certificates, of which the worst counts.
+func serverFact(status distribute.NodeStatus) checklist.Server {
+	fact := checklist.Server{Node: status.Node, List: string(distribute.StateUnreachable), Certificates: string(distribute.StateEqual), Problem: status.Error}
+	for _, file := range status.Files {
+		if path.Base(file.Path) == ctl.FileName {
+			fact.List, fact.Version = string(file.State), file.Version
+		} else if file.State != distribute.StateEqual {
+			fact.Certificates = string(file.State)
+		}
+	}
+	return fact
+}
+
+func (g *gathering) migration(s *sqlite.Store) (err error) {
+	if g.facts.Runs, err = s.Runs(g.app.ctx); err != nil {
+		return err
+	}
+	g.facts.Unfinished, err = s.UnfinishedRuns(g.app.ctx)
+	return err
+}
+
+func (g *gathering) phones(s *sqlite.Store) (err error) {
+	g.facts.Phones, err = s.PhoneGroups(g.app.ctx, g.facts.At)
+	return err
+}

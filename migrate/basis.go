@@ -1,0 +1,40 @@
+package migrate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+)
+
+// basis is a digest of everything that was decided, and of what phones are built with: two runs of the same basis stage
+// the same rows, but for generated strings and the time. So a run goes on with what one before it has staged, and where
+// the store has changed in between so that something else comes of the sources, it begins anew.
+func (p *planner) basis() string {
+	hash := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(p.build.parameters)) {
+		fmt.Fprintf(hash, "parameter %q %q\n", name, p.build.parameters[name])
+	}
+	for _, s := range p.settings {
+		fmt.Fprintf(hash, "setting %q %d %s %q\n", s.Machine, s.Line, s.Use, s.Why)
+	}
+	for _, c := range p.certificates {
+		fmt.Fprintf(hash, "certificate %s %s %s\n", c.digest, c.use, c.device)
+	}
+	for _, m := range p.reading.machines {
+		for _, one := range m.records {
+			_, _ = hash.Write(one.digest[:])
+			_, _ = io.WriteString(hash, string(one.verdict)+"\n")
+		}
+	}
+	p.eachTaken(func(taken *record) {
+		fmt.Fprintf(hash, "phone %d %q", taken.number, taken.description)
+		if taken.settled != nil {
+			fmt.Fprintf(hash, " %d", taken.settled.changes)
+		}
+		_, _ = io.WriteString(hash, "\n")
+	})
+	return hex.EncodeToString(hash.Sum(nil))
+}

@@ -1,0 +1,276 @@
+package migrate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"capf/legacy/source"
+	"capf/runtime/capf"
+)
+
+const otherDevice = "SEP0011223344FF"
+
+func otherRow(when, description string) string {
+	return strings.Replace(row(when, description), device, otherDevice, 1)
+}
+
+// twoConflicts are two phones, each with two versions; those of the second stand on one machine.
+func twoConflicts(t *testing.T) []source.Spec {
+	t.Helper()
+	return phoneFolders(t, map[string][]string{
+		"west": {row("2005-01-01 10:00:00", "from west"), otherRow("2005-01-01 10:00:00", "first"), otherRow("2005-01-01 10:00:00", "second")},
+		"East": {row("2005-01-01 10:00:00", "from east")},
+	})
+}
+
+// written gives the file that a plan writes, with a choice filled in for each phone.
+func written(t *testing.T, plan *Plan, choices map[string]string) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := plan.WriteDecisions(&out); err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(out.String(), "[[conflict]]")
+	for i, part := range parts {
+		for device, choice := range choices {
+			if strings.Contains(part, `device = "`+device+`"`) {
+				parts[i] = strings.Replace(part, `choose = ""`, `choose = "`+choice+`"`, 1)
+			}
+		}
+	}
+	path := filepath.Join(t.TempDir(), "decisions.toml")
+	if err := os.WriteFile(path, []byte(strings.Join(parts, "[[conflict]]")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func deciding(t *testing.T, path string) Options {
+	t.Helper()
+	options := testOptions()
+	var err error
+	if options.Decisions, err = ReadDecisions(path); err != nil {
+		t.Fatal(err)
+	}
+	return options
+}
+
+// TestDecisions: what is filled in is done, what is not stays open, and the run knows it.
+func TestDecisions(t *testing.T) {
+	specs, store := twoConflicts(t), newMemoryStore()
+	plan := mustPlan(t, specs, testOptions(), store)
+	if got := plan.Conflicts[1].choices(); !slices.Equal(got, []string{"west CAPF.phone:3", "west CAPF.phone:4"}) {
+		t.Fatalf("choices %q, want the places", got)
+	}
+	one := deciding(t, written(t, plan, map[string]string{device: "east"}))
+	if open := mustPlan(t, specs, one, store).Open(); open != 1 {
+		t.Errorf("%d open, want the one that is not filled in", open)
+	}
+	_, err := Run(context.Background(), specs, one, store, "tester")
+	wantCode(t, err, capf.CodeConflict, otherDevice, "--decisions")
+	both := deciding(t, written(t, plan, map[string]string{device: "EAST", otherDevice: "west CAPF.phone:4"}))
+	mustRun(t, specs, both, store)
+	if got := store.phones[device].Description + ", " + store.phones[otherDevice].Description; got != "from east, second" {
+		t.Errorf("descriptions %s", got)
+	}
+	want := []capf.MigrationDecision{{Device: device, Choose: "east"}, {Device: otherDevice, Choose: "west capf.phone:4"}}
+	if got := store.applied[0].Decisions; !slices.Equal(got, want) {
+		t.Errorf("the run has the decisions %v", got)
+	}
+	if again := mustRun(t, specs, both, store); !again.Already {
+		t.Errorf("the same again is %+v", again)
+	}
+	if plan := mustPlan(t, specs, both, store); plan.Applied != 1 || !plan.Ready {
+		t.Errorf("a plan of what was done is %+v", plan)
+	}
+	if v := mustVerify(t, store, 0); !v.OK() {
+		t.Errorf("verification %+v", v)
+	}
+}
+
+// TestDecisionsKey: equal decisions give an equal key, however they were made and spelled; others another.
+func TestDecisionsKey(t *testing.T) {
+	specs := twoConflicts(t)
+	key := func(options Options) string { return mustPlan(t, specs, options, newMemoryStore()).Key }
+	plan := mustPlan(t, specs, testOptions(), newMemoryStore())
+	choices := map[string]string{device: "East", otherDevice: "west CAPF.phone:3"}
+	path := written(t, plan, choices)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(content), "[[conflict]]")
+	slices.Reverse(parts[1:])
+	turned := []byte(strings.ToLower(strings.Join(parts, "[[conflict]]")))
+	turned = bytes.ReplaceAll(turned, []byte("sep0011223344"), []byte("SEP0011223344"))
+	turned = bytes.ReplaceAll(turned, []byte(`"SEP0011223344ff"`), []byte(`"SEP0011223344FF"`))
+	other, err := parseDecisions(turned, "other.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := testOptions()
+	options.Decisions = other
+	filled := key(deciding(t, path))
+	if got := key(options); got != filled {
+		t.Error("the same decisions in another order and spelling give another key")
+	}
+	empty := key(deciding(t, written(t, plan, nil)))
+	if empty == filled || empty != plan.Key {
+		t.Error("a file with nothing decided must give the key of no file, and no other")
+	}
+	if key(deciding(t, written(t, plan, map[string]string{device: "west", otherDevice: "west CAPF.phone:3"}))) == filled {
+		t.Error("another decision gives the same key")
+	}
+	options = testOptions()
+	options.Ask = func(conflict Conflict, number, of int) (string, error) { return choices[conflict.Device], nil }
+	store := newMemoryStore()
+	mustRun(t, specs, options, store)
+	if store.applied[0].Key != filled {
+		t.Error("answers give another key than the same decisions from a file")
+	}
+}
+
+// TestDecisionsRefused: every mistake in a file is named with its line.
+func TestDecisionsRefused(t *testing.T) {
+	specs := twoConflicts(t)
+	plan := mustPlan(t, specs, testOptions(), newMemoryStore())
+	good, err := os.ReadFile(written(t, plan, map[string]string{device: "east"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := "[[conflict]]\ndevice = \"SEP000000000001\"\ndigest = \"" + strings.Repeat("0", 64) + "\"\n"
+	tests := []struct{ name, old, new, want string }{
+		{"unknown choice", `choose = "east"`, `choose = "north"`, `d.toml:7: ` + device + `: "north" is none of the versions: choose "East", "west"`},
+		{"unknown key", `choose = "east"`, `chose = "east"`, `d.toml:13: key "conflict.chose" is not known`},
+		{"no TOML", `choose = "east"`, `choose = east`, `d.toml:13: column `},
+		{"no device", `device = "` + device + `"`, `device = "a b"`, `d.toml:7: device: "a b" is not the name of a phone`},
+		{"a device in another spelling", `device = "` + device + `"`, `device = "00:11:22:33:44:55"`, `is not the name of a phone`},
+		{"twice", otherDevice + `"`, device + `"`, `d.toml:15: ` + device + ` is decided in line 7 already`},
+		{"unknown device", "[[conflict]]", third + "[[conflict]]", "d.toml:7: SEP000000000001 has no conflict in these sources"},
+		{"no digest", "digest = ", "# ", "d.toml:7: " + device + ": digest: must stay"},
+		{"another digest", plan.Conflicts[0].Digest, strings.Repeat("a", 64), "d.toml:7: the versions of " + device + " are not those"},
+		{"inline", string(good), "conflict = [{device = \"" + device + "\"}]", "d.toml:1: write each conflict as a table"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			content := strings.Replace(string(good), test.old, test.new, 1)
+			options := testOptions()
+			options.Decisions, err = parseDecisions([]byte(content), "d.toml")
+			if err == nil {
+				_, err = NewPlan(context.Background(), specs, options, newMemoryStore())
+			}
+			wantCode(t, err, capf.CodeInvalid, test.want)
+		})
+	}
+	_, err = ReadDecisions(filepath.Join(t.TempDir(), "nowhere.toml"))
+	wantCode(t, err, capf.CodeInvalid, "nowhere.toml", "migrate plan")
+}
+
+// TestDecisionsStale: a file that is older than the sources or than the phone in the store is refused.
+func TestDecisionsStale(t *testing.T) {
+	specs := phoneFolders(t, map[string][]string{
+		"west": {row("2099-01-01 10:00:00", "from west"), otherRow("2005-01-01 10:00:00", "first"), otherRow("2005-01-01 10:00:00", "second")}})
+	store := newMemoryStore()
+	store.change(t, capf.PhoneChange{Device: device, Description: ptr("by hand")})
+	plan := mustPlan(t, specs, testOptions(), store)
+	path := written(t, plan, map[string]string{device: PreferStore, otherDevice: "west CAPF.phone:3"})
+	mustPlan(t, specs, deciding(t, path), store)
+	store.change(t, capf.PhoneChange{Device: device, Description: ptr("by hand again")})
+	_, err := Run(context.Background(), specs, deciding(t, path), store, "tester")
+	wantCode(t, err, capf.CodeInvalid, path+":7: the versions of "+device, "have changed since")
+
+	store.change(t, capf.PhoneChange{Device: device, Description: ptr("by hand")})
+	plan = mustPlan(t, specs, testOptions(), store)
+	path = written(t, plan, map[string]string{device: PreferStore, otherDevice: "west CAPF.phone:3"})
+	mustRun(t, specs, deciding(t, path), store)
+	if got := store.phones[device].Description; got != "by hand" {
+		t.Errorf("description %q, want the store's", got)
+	}
+
+	edit(t, specs[0], "CAPF.phone", "second", "third!")
+	_, err = Run(context.Background(), specs, deciding(t, path), newMemoryStore(), "tester")
+	wantCode(t, err, capf.CodeInvalid, device+" has no conflict in these sources", "the versions of "+otherDevice)
+}
+
+// TestDecisionsOverruled: where record and phone cannot go together, the store's version can be chosen.
+func TestDecisionsOverruled(t *testing.T) {
+	specs := phoneFolders(t, map[string][]string{"pub": {device + ",Install,Operation Pending,2027-01-01T10:00:00Z,By Authentication String,12345678,1024,new"}})
+	store := newMemoryStore()
+	mustRun(t, phoneFolders(t, map[string][]string{"pub": {row("2005-01-01 10:00:00", "old")}}), testOptions(), store)
+	mode := capf.Encrypted
+	store.change(t, capf.PhoneChange{Device: device, SecurityMode: &mode})
+	store.phones[device].ChangedAt = store.applied[0].StartedAt.AddDate(-30, 0, 0)
+	plan := mustPlan(t, specs, preferring("pub"), store)
+	if len(plan.Conflicts) != 1 || !plan.Conflicts[0].Refused || plan.Open() != 1 {
+		t.Fatalf("conflicts %+v, want one that is refused", plan.Conflicts)
+	}
+	options := deciding(t, written(t, plan, map[string]string{device: PreferStore}))
+	before := store.phones[device].Phone
+	report := mustRun(t, specs, options, store)
+	if report.Counts.Unchanged != 1 || report.Counts.Conflicts != 1 || store.phones[device].Description != before.Description {
+		t.Errorf("counts %+v, phone %+v, want the store's", report.Counts, store.phones[device].Phone)
+	}
+}
+
+// TestAsk: answers decide, what is skipped stays open, and whoever quits stores nothing.
+func TestAsk(t *testing.T) {
+	specs, store := twoConflicts(t), newMemoryStore()
+	options := testOptions()
+	asked := []string{}
+	answers := map[string]string{device: "west"}
+	options.Ask = func(conflict Conflict, number, of int) (string, error) {
+		asked = append(asked, conflict.Device)
+		if number != len(asked) || of != 2 {
+			t.Errorf("asked as %d of %d", number, of)
+		}
+		return answers[conflict.Device], nil
+	}
+	_, err := Run(context.Background(), specs, options, store, "tester")
+	wantCode(t, err, capf.CodeConflict, otherDevice)
+	if strings.Contains(err.Error(), device) || !slices.Equal(asked, []string{device, otherDevice}) || len(store.applied) != 0 {
+		t.Errorf("asked about %v: %v", asked, err)
+	}
+	asked, answers[otherDevice] = asked[:0], "west CAPF.phone:4"
+	mustRun(t, specs, options, store)
+	if got := store.phones[device].Description + ", " + store.phones[otherDevice].Description; got != "from west, second" {
+		t.Errorf("descriptions %s", got)
+	}
+	asked = asked[:0]
+	if mustRun(t, specs, options, store); len(asked) != 0 {
+		t.Errorf("what is known already is asked about: %v", asked)
+	}
+	quit := errors.New("enough")
+	options.Ask = func(Conflict, int, int) (string, error) { return "", quit }
+	other := newMemoryStore()
+	if _, err := Run(context.Background(), specs, options, other, "tester"); !errors.Is(err, quit) || other.staged != nil {
+		t.Errorf("%v, want the error of the one who was asked, and nothing stored", err)
+	}
+}
+
+// What is read of any file is written and read back as the same.
+func FuzzDecisions(f *testing.F) {
+	f.Add([]byte("[[conflict]]\ndevice = \"" + device + "\"\ndigest = \"" + strings.Repeat("0", 64) + "\"\nchoose = \"store\"\n"))
+	f.Add([]byte("[[conflict]]\n[[conflict]]\n[[\"conflict\"]]\nchoose = '''\nx'''\n"))
+	f.Add([]byte("conflict = []\n#\x00"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		read, err := parseDecisions(content, "d.toml")
+		if err != nil {
+			if read != nil || !capf.HasCode(err, capf.CodeInvalid) {
+				t.Fatalf("%v beside %v", err, read)
+			}
+			return
+		}
+		lines := bytes.Count(content, []byte("\n")) + 1
+		for i, one := range read.rows {
+			if one.line < 1 || one.line > lines || i > 0 && one.line < read.rows[i-1].line || read.about(one.device) != one.choose {
+				t.Fatalf("row %+v of %d lines", one, lines)
+			}
+		}
+	})
+}

@@ -1,0 +1,164 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"capf/legacy/source"
+	"capf/runtime/capf"
+)
+
+// pendingRow says nothing of an LSC.
+const pendingRow = device + ",Install,Operation Pending,2005-01-01 10:00:00,By Null String,,1024,Lobby"
+
+func phoneFile(rows ...string) string {
+	return strings.Join(append([]string{header}, rows...), "\n") + "\n"
+}
+
+// inShort gives what is missing as "what machine stops".
+func inShort(missing []Missing) []string {
+	out := []string{}
+	for _, one := range missing {
+		word := "said"
+		if one.Stops {
+			word = "stops"
+		}
+		out = append(out, fmt.Sprintf("%s %s %s", one.What, one.Machine, word))
+	}
+	return out
+}
+
+// TestMissing holds what is found out about trees from which something was forgotten (E2).
+func TestMissing(t *testing.T) {
+	own, other := issue(t, "CAPF-11111111", nil), issue(t, "CAPF-22222222", nil)
+	lsc, lscOfOther := issue(t, device, &own), issue(t, "SEP0011223344AA", &other)
+	tests := []struct {
+		name  string
+		files map[string]map[string]string
+		want  []string
+	}{
+		{"all there", map[string]map[string]string{"pub": {"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x")),
+			"CAPF/CAPF-11111111.0": own.inPEM(), "CAPF/" + device + ".0": lsc.inPEM()}}, []string{}},
+		{"a CAPF certificate, no phone file", map[string]map[string]string{"pub": {"Certificates/CAPF.cer": string(own.der)}},
+			[]string{"phone-records pub stops"}},
+		{"only among those of all services", map[string]map[string]string{"pub": {"Certificates/CAPF-11111111.0": own.inPEM()}},
+			[]string{"phone-records pub stops"}},
+		{"an empty phone file", map[string]map[string]string{"pub": {"Certificates/CAPF.cer": string(own.der), "CAPF/CAPF.phone": ""}},
+			[]string{"phone-records pub stops"}},
+		{"its records lie on the subscriber", map[string]map[string]string{"pub": {"Certificates/CAPF.cer": string(own.der)},
+			"sub": {"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x")), "CAPF/capf.0": own.inPEM()}}, []string{}},
+		{"the only one among those of all services is its own", map[string]map[string]string{"pub": {
+			"CAPF/CAPF.phone": phoneFile(pendingRow), "Certificates/CAPF-11111111.0": own.inPEM()}}, []string{}},
+		{"a subscriber that was forgotten left its certificate", map[string]map[string]string{"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow),
+			"Certificates/CAPF.cer": string(own.der), "Certificates/CAPF-22222222.0": other.inPEM()}}, []string{"phone-records pub said"}},
+		{"LSCs of a CAPF that is not there", map[string]map[string]string{"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow),
+			"CAPF/capf.0": own.inPEM(), "CAPF/a.0": lscOfOther.inPEM()}}, []string{"issuer-certificate pub stops"}},
+		{"records of LSCs without any certificate", map[string]map[string]string{"pub": {
+			"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x"))}}, []string{"issuer-certificate pub said"}},
+		{"a subscriber that the configuration names", map[string]map[string]string{"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow),
+			"CAPF/CAPF.cfg": "Subscriber1=sub1.example.com\nSubscriber 2 = SUB2\nPublisher=pub\nServer=10.0.0.1\n[Subscribers]\nServer1=10.0.0.9\nCount=2\nServer3=3\n"},
+			"sub1": {"CAPF/CAPF.phone": phoneFile(pendingRow)}}, []string{"machine SUB2 stops", "machine 10.0.0.9 stops"}},
+		{"a publisher that the configuration names", map[string]map[string]string{"sub": {"CAPF/CAPF.phone": phoneFile(pendingRow),
+			"CAPF/CAPF.cfg": "PublisherName=CCMPUB\n"}}, []string{"machine CCMPUB said"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			plan := mustPlan(t, folders(t, test.files), testOptions(), nil)
+			got := inShort(plan.Missing)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("%s\n%+v", diff, plan.Missing)
+			}
+			if stops := slices.ContainsFunc(got, func(one string) bool { return strings.HasSuffix(one, "stops") }); plan.Ready == stops {
+				t.Errorf("ready is %v with %v", plan.Ready, got)
+			}
+		})
+	}
+}
+
+// TestMissingNodes: the store's subscribers are expected among the sources, of this run or of an earlier one.
+func TestMissingNodes(t *testing.T) {
+	store := newMemoryStore()
+	store.nodes = []capf.Node{
+		{Name: "PUB", Role: capf.RoleCCMTFTP, Publisher: true, Address: netip.MustParseAddr("192.0.2.1")},
+		{Name: "SUB1", Role: capf.RoleCCM, DNSName: "one.example.com", Address: netip.MustParseAddr("192.0.2.2")},
+		{Name: "sub2", Role: capf.RoleCCMTFTP, Address: netip.MustParseAddr("192.0.2.3")},
+		{Name: "tftp", Role: capf.RoleTFTP, Address: netip.MustParseAddr("192.0.2.4")},
+	}
+	pub := phoneFolders(t, map[string][]string{"pub": {pendingRow}})
+	if got := inShort(mustPlan(t, pub, testOptions(), store).Missing); !slices.Equal(got, []string{"machine SUB1 stops", "machine sub2 stops"}) {
+		t.Errorf("missing %v", got)
+	}
+	byAddress := append(pub, source.Spec{Name: "192.0.2.2", Folder: phoneFolders(t, map[string][]string{"x": {pendingRow}})[0].Folder})
+	if got := inShort(mustPlan(t, byAddress, testOptions(), store).Missing); !slices.Equal(got, []string{"machine sub2 stops"}) {
+		t.Errorf("missing %v with one given by its address", got)
+	}
+	options := testOptions()
+	options.AcceptMissing = true
+	mustRun(t, byAddress, options, store)
+	others := phoneFolders(t, map[string][]string{"Sub2": {strings.Replace(pendingRow, "3344", "33FF", 1)}})
+	if got := inShort(mustPlan(t, others, testOptions(), store).Missing); len(got) != 0 {
+		t.Errorf("missing %v, want none: the others were given to an earlier run", got)
+	}
+}
+
+// TestMissingInStore: an LSC that a phone showed and nobody can verify says that a CAPF was forgotten, unless the
+// phone has one of ours since.
+func TestMissingInStore(t *testing.T) {
+	forgotten, ours := issue(t, "CAPF-forgotten", nil), issue(t, "CAPF-ours", nil)
+	seen := func(name string, by authority, from capf.CertificateSource, state capf.CertificateState) capf.Certificate {
+		one := issue(t, name, &by)
+		read, err := capf.ReadCertificate(one.der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read.Device, read.Kind, read.Source, read.State = name, capf.LSC, from, state
+		return read
+	}
+	store := newMemoryStore()
+	store.certificates = []capf.Certificate{
+		seen("SEP000000000001", forgotten, capf.SourceSeen, capf.CertificateConfirmed),
+		seen("SEP000000000002", forgotten, capf.SourceLegacy, capf.CertificateIssued),
+		seen("SEP000000000003", forgotten, capf.SourceSeen, capf.CertificateConfirmed),
+		seen("SEP000000000003", ours, capf.SourceIssued, capf.CertificateConfirmed),
+		seen("SEP000000000004", forgotten, capf.SourceSeen, capf.CertificateRevoked),
+	}
+	specs := phoneFolders(t, map[string][]string{"pub": {pendingRow}})
+	plan := mustPlan(t, specs, testOptions(), store)
+	if len(plan.Missing) != 1 || !slices.Equal(plan.Missing[0].Devices, []string{"SEP000000000001", "SEP000000000002"}) || !plan.Missing[0].Stops {
+		t.Errorf("missing %+v", plan.Missing)
+	}
+	store.anchors = []capf.Anchor{{Kind: capf.LSC, SHA256: forgotten.digest(), DER: forgotten.der, Subject: "CN=CAPF-forgotten"}}
+	if plan := mustPlan(t, specs, testOptions(), store); len(plan.Missing) != 0 {
+		t.Errorf("missing %+v though its certificate is an anchor", plan.Missing)
+	}
+}
+
+// TestAcceptMissing: without it nothing is stored, with it the run notes what was accepted, and both are one run.
+func TestAcceptMissing(t *testing.T) {
+	own := issue(t, "CAPF-11111111", nil)
+	specs := folders(t, map[string]map[string]string{"pub": {"Certificates/CAPF.cer": string(own.der)}})
+	store := newMemoryStore()
+	_, err := Run(context.Background(), specs, testOptions(), store, "tester")
+	wantCode(t, err, capf.CodeRefused, "pub has the CAPF certificate CAPF-11111111, but no CAPF.phone", "--accept-missing", "nothing is stored")
+	if len(store.applied) != 0 || store.staged != nil {
+		t.Error("something is stored")
+	}
+	accepting := testOptions()
+	accepting.AcceptMissing = true
+	if plan := mustPlan(t, specs, accepting, store); !plan.Ready || !plan.AcceptMissing || len(plan.Missing) != 1 || len(plan.Stopping()) != 0 {
+		t.Errorf("plan %+v", plan)
+	}
+	report := mustRun(t, specs, accepting, store)
+	if run := store.applied[0]; len(run.Missing) != 1 || !strings.Contains(run.Missing[0], "CAPF-11111111") || len(report.Missing) != 1 {
+		t.Errorf("the run notes %q", run.Missing)
+	}
+	if again := mustRun(t, specs, testOptions(), store); !again.Already {
+		t.Errorf("without it the same again is %+v", again)
+	}
+}

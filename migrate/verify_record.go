@@ -1,0 +1,99 @@
+package migrate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"capf/runtime/capf"
+)
+
+// spot is where something stands in the sources.
+type spot struct {
+	machine, file string
+	line          int
+}
+
+func (r *record) spot() spot { return spot{r.machine, r.file, r.line} }
+
+// inOrder finds records by their spots. They come in the order in which they were read, unless the sources have changed:
+// only then it takes a map of them.
+type inOrder struct {
+	records []*record
+	next    int
+	by      map[spot]*record
+}
+
+func (r *reading) inOrder() *inOrder {
+	out := &inOrder{}
+	for _, m := range r.machines {
+		out.records = append(out.records, m.records...)
+	}
+	return out
+}
+
+// find gives nil where nothing stands.
+func (o *inOrder) find(at spot) *record {
+	if o.next < len(o.records) && o.records[o.next].spot() == at {
+		o.next++
+		return o.records[o.next-1]
+	}
+	if o.by == nil {
+		o.by = make(map[spot]*record, len(o.records))
+		for _, one := range o.records {
+			o.by[one.spot()] = one
+		}
+	}
+	return o.by[at]
+}
+
+// records compares every record with the one that was stored from its place.
+func (v *verifier) records(ctx context.Context) error {
+	read := v.reading.inOrder()
+	err := v.store.ImportRecords(ctx, v.run, func(stored capf.ImportRecord) error {
+		r := read.find(spot{stored.Machine, stored.File, stored.Line})
+		if r == nil {
+			if v.wasRead(stored.Machine) {
+				v.differ(stored.Machine, stored.File, stored.Line, stored.Device, "is in the store, not in the source")
+			}
+			return nil
+		}
+		if v.out.Records++; v.out.Records%batch == 0 {
+			v.progress(PhaseComparing, v.out.Records, len(read.records))
+		}
+		r.known, r.verdict = true, stored.Verdict
+		if what := compareRecord(r, &stored); len(what) > 0 {
+			v.found[r] = true
+			v.differ(r.machine, r.file, r.line, stored.Device, strings.Join(what, ", "))
+		}
+		return nil
+	})
+	for _, r := range read.records {
+		if !r.known && err == nil {
+			v.differ(r.machine, r.file, r.line, r.device, "is in the source, not in the store")
+		}
+	}
+	return err
+}
+
+// compareRecord says what is not the same of a record and the one stored from its place.
+func compareRecord(r *record, stored *capf.ImportRecord) []string {
+	var out []string
+	raw := sha256.Sum256(stored.Raw)
+	var digest [sha256.Size]byte
+	if n, err := hex.Decode(digest[:], []byte(stored.Digest)[:min(len(stored.Digest), 2*len(digest))]); err != nil || n != len(digest) || digest != raw {
+		out = append(out, "the stored bytes are not those of the stored digest")
+	}
+	if raw != r.digest {
+		out = append(out, "the bytes differ")
+	}
+	if stored.Device != r.device {
+		out = append(out, fmt.Sprintf("the source says %s", r.device))
+	}
+	if stored.Time != r.time.String() {
+		out = append(out, fmt.Sprintf("the status time is %q in the store, %q in the source", stored.Time, r.time))
+	}
+	return out
+}
