@@ -67,9 +67,13 @@ func (c *caActivateCommand) checkNodes(app *app, store *sqlite.Store, next *ca.A
 	if len(nodes) == 0 {
 		app.say("warning: no node is known: phones that hold a trust list from elsewhere will refuse %s", next.Name())
 	}
+	options, err := app.reach()
+	if err != nil {
+		return err
+	}
 	var problems *multierror.Error
 	var lacking []string
-	for i, problem := range distribute.Lacking(app.ctx, receivers(nodes), next.Certificate, distribute.Options{}) {
+	for i, problem := range distribute.Lacking(app.ctx, receivers(nodes), next.Certificate, options) {
 		if problem == nil {
 			continue
 		}

@@ -190,7 +190,11 @@ func (g *gathering) servers(s *sqlite.Store) error {
 	if err != nil {
 		return err
 	}
-	options := distribute.Options{Timeout: readWithin}
+	options, err := g.app.reach()
+	if err != nil {
+		return err
+	}
+	options.Timeout = readWithin
 	for _, one := range distribute.Status(g.app.ctx, receivers(g.facts.Nodes), payload, knownVersions(versions), options) {
 		g.facts.Servers = append(g.facts.Servers, serverFact(one))
 	}

@@ -1,15 +1,18 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/hashicorp/go-multierror"
+
+	"capf/ctl"
 	"capf/ctl/distribute"
 	"capf/runtime/ca"
 	"capf/runtime/capf"
@@ -19,45 +22,158 @@ import (
 type ctlDistributeCommand struct {
 	Nodes     []string `arg:"" optional:"" name:"node" help:"Only these nodes."`
 	Failed    bool     `help:"Only the nodes that have not got all of the newest list yet."`
+	DryRun    bool     `help:"Read what the nodes hold, and say what would be done."`
+	Version   int64    `help:"Put this older list back: it becomes the newest. Nodes keep theirs if phones that hold it would not take this one." placeholder:"N"`
 	StartOver bool     `help:"Replace lists that ours does not succeed; phones that hold those must be reset by hand."`
 }
 
-// Run brings the newest list and the CAPF certificate to the nodes; where not all got everything the exit
+// Run brings the newest list and the CAPF certificates to the nodes; where not all got everything the exit
 // status is 3.
 func (c *ctlDistributeCommand) Run(app *app) error {
 	return app.withStore(func(store *sqlite.Store) error {
-		payload, latest, err := payloadOf(app, store)
-		if err != nil {
+		run := &distribution{app: app, store: store, command: c}
+		if err := run.choose(); err != nil {
 			return err
 		}
-		nodes, err := c.choose(app, store, latest.Version)
-		if err != nil {
-			return err
-		}
-		list := app.list("node", "outcome", "files", "error")
-		options := distribute.Options{StartOver: c.StartOver, Progress: func(result distribute.Result) {
-			app.say("%s: %s", result.Node, result.Outcome)
-		}}
-		results := distribute.Distribute(app.ctx, receivers(nodes), payload, options)
-		bad := 0
-		for _, result := range results {
-			if result.Err != nil {
-				bad++
-			}
-			delivery := capf.Delivery{Node: result.Node, Version: latest.Version, Outcome: string(result.Outcome), Detail: result.Error, At: time.Now().UTC()}
-			if err := list.add(result.Node, result.Outcome, describeFiles(result.Files), result.Error); err != nil {
+		if c.DryRun {
+			options, err := app.reach()
+			if err != nil {
 				return err
 			}
-			// Also when it was interrupted: what was done is to be known the next time.
-			if err := store.RecordDelivery(context.WithoutCancel(app.ctx), delivery); err != nil {
-				return err
-			}
+			return run.print(run.do(options, true))
 		}
-		if err := list.close(); err != nil {
-			return err
-		}
-		return partly(bad, len(results), "have not got everything", "mend them and run `capf ctl distribute --failed`")
+		return app.reachAlone(run.run)
 	})
+}
+
+// distribution is one run of the command.
+type distribution struct {
+	app     *app
+	store   *sqlite.Store
+	command *ctlDistributeCommand
+	list    capf.CTLVersion
+	back    bool // the list is not the newest yet
+	payload *distribute.Payload
+	nodes   []capf.Node
+	known   func([sha256.Size]byte) (int, bool)
+}
+
+// choose finds the list, what goes with it, and the nodes that are meant.
+func (d *distribution) choose() (err error) {
+	if d.list, err = d.store.LatestCTL(d.app.ctx); err != nil {
+		return err
+	}
+	if d.command.Version != 0 {
+		older, err := d.store.CTL(d.app.ctx, d.command.Version)
+		if err != nil {
+			return err
+		}
+		if d.back = older.SHA256 != d.list.SHA256; d.back {
+			d.list = older
+		}
+	}
+	if d.payload, err = payloadFor(d.app, d.store, d.list); err != nil {
+		return err
+	}
+	versions, err := d.store.CTLVersions(d.app.ctx)
+	if err != nil {
+		return err
+	}
+	d.known = knownVersions(versions)
+	d.nodes, err = d.chooseNodes()
+	return err
+}
+
+// run distributes. A list that is put back becomes the newest before the first node gets it, and only if no node
+// refuses it: from then on it is what the nodes should hold.
+func (d *distribution) run(options distribute.Options) error {
+	if len(d.nodes) == 0 {
+		d.app.say("every node has got version %d", d.list.Version)
+		return nil
+	}
+	if d.back {
+		if err := d.putBack(options); err != nil {
+			return err
+		}
+	}
+	results := d.do(options, false)
+	for _, result := range results {
+		delivery := capf.Delivery{Node: result.Node, Version: d.list.Version, Outcome: string(result.Outcome), Detail: result.Error, At: time.Now().UTC()}
+		// Also when it was interrupted: what was done is to be known the next time.
+		if err := d.store.RecordDelivery(context.WithoutCancel(d.app.ctx), delivery); err != nil {
+			return err
+		}
+	}
+	return d.print(results)
+}
+
+// putBack asks all nodes first, then makes the older list the newest. Its time is before that of the list that the
+// nodes hold, which does not count: what counts for phones is who signed (ctl-format.md, "Rules").
+func (d *distribution) putBack(options distribute.Options) error {
+	var refusals *multierror.Error
+	for _, result := range d.do(options, true) {
+		if result.Outcome == distribute.Refused {
+			refusals = multierror.Append(refusals, &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("version %d is not put back", d.list.Version), Err: result.Err})
+		}
+	}
+	if refusals.ErrorOrNil() != nil {
+		return refusals
+	}
+	again := d.list
+	again.AddedAt = time.Time{}
+	version, err := d.store.AddCTL(d.app.ctx, again, actor())
+	if err != nil {
+		return err
+	}
+	d.app.say("version %d is put back, as version %d; it is older than what phones may hold: see that one phone takes it before you reset the others",
+		d.list.Version, version)
+	d.list.Version, d.back = version, false
+	return nil
+}
+
+// do visits the nodes. Lists that the store has from before ours are known to have come before it.
+func (d *distribution) do(options distribute.Options, dry bool) []distribute.Result {
+	options.StartOver, options.DryRun = d.command.StartOver, dry
+	options.Precedes = func(sum [sha256.Size]byte) bool {
+		version, ok := d.known(sum)
+		return ok && (d.back || int64(version) < d.list.Version)
+	}
+	if !dry || d.command.DryRun {
+		progress := d.app.newNodeProgress(len(d.nodes))
+		defer progress.done()
+		options.Progress, options.Step = progress.ends, progress.step
+	}
+	return distribute.Distribute(d.app.ctx, receivers(d.nodes), d.payload, options)
+}
+
+// print prints a line a node, and says which have not got everything.
+func (d *distribution) print(results []distribute.Result) error {
+	list := d.app.list("node", "outcome", "files", "error")
+	var failures []error
+	var changed []string
+	for _, result := range results {
+		if result.Err != nil {
+			failures = append(failures, errors.New(result.Error))
+		}
+		if slices.ContainsFunc(result.Files, func(file distribute.FileResult) bool {
+			return path.Base(file.Path) == ctl.FileName && (file.Outcome == distribute.New || file.Outcome == distribute.Replaced)
+		}) {
+			changed = append(changed, plain(result.Node))
+		}
+		if err := list.add(result.Node, result.Outcome, describeFiles(result.Files), result.Error); err != nil {
+			return err
+		}
+	}
+	if err := list.close(); err != nil {
+		return err
+	}
+	if len(changed) > 0 {
+		d.app.say("the list has changed: restart the CallManager and TFTP services of %s, then reset the phones", strings.Join(changed, ", "))
+	}
+	if d.command.DryRun {
+		return partly(failures, len(results), "would not get everything", "mend them first")
+	}
+	return partly(failures, len(results), "have not got everything", "mend them and run `capf ctl distribute --failed`")
 }
 
 func describeFiles(files []distribute.FileResult) string {
@@ -68,26 +184,32 @@ func describeFiles(files []distribute.FileResult) string {
 	return strings.Join(words, ", ")
 }
 
-func partly(bad, all int, what, hint string) error {
-	if bad == 0 {
-		return nil
+// partly names what failed, a line each, and then how many.
+func partly(failures []error, all int, what, hint string) error {
+	var problems *multierror.Error
+	for _, failure := range failures {
+		problems = multierror.Append(problems, &capf.Error{Code: capf.CodePart, Message: failure.Error()})
 	}
-	return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %d nodes %s", bad, all, what), Hint: hint}
+	if problems != nil {
+		problems = multierror.Append(problems, &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %d nodes %s", len(failures), all, what), Hint: hint})
+	}
+	return problems.ErrorOrNil()
 }
 
-// choose gives the nodes that are meant; with --failed those that are not known to have all of that version.
-func (c *ctlDistributeCommand) choose(app *app, store *sqlite.Store, version int64) ([]capf.Node, error) {
-	nodes, err := namedNodes(app, store, c.Nodes)
-	if err != nil || !c.Failed {
+// chooseNodes gives the nodes that are meant; with --failed those that are not known to have all of that version.
+func (d *distribution) chooseNodes() ([]capf.Node, error) {
+	nodes, err := namedNodes(d.app, d.store, d.command.Nodes)
+	if err != nil || !d.command.Failed || d.back {
 		return nodes, err
 	}
-	deliveries, err := store.Deliveries(app.ctx)
+	deliveries, err := d.store.Deliveries(d.app.ctx)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(nodes, func(node capf.Node) bool {
-		return slices.ContainsFunc(deliveries, func(d capf.Delivery) bool {
-			return d.Node == node.Name && d.Version == version && (d.Outcome == string(distribute.Done) || d.Outcome == string(distribute.Unchanged))
+		return slices.ContainsFunc(deliveries, func(last capf.Delivery) bool {
+			return last.Node == node.Name && last.Version == d.list.Version &&
+				(last.Outcome == string(distribute.Done) || last.Outcome == string(distribute.Unchanged))
 		})
 	}), nil
 }
@@ -123,88 +245,41 @@ func receivers(nodes []capf.Node) []distribute.Node {
 	return result
 }
 
-// payloadOf gives what every node should hold: the newest list, the CAPF certificate in force, and the next or
-// past one that is in the list too.
+// payloadOf gives what every node should hold: the newest list, and the certificates that go with it.
 func payloadOf(app *app, store *sqlite.Store) (*distribute.Payload, capf.CTLVersion, error) {
-	authority, err := app.authority()
-	if err != nil {
-		return nil, capf.CTLVersion{}, err
-	}
 	latest, err := store.LatestCTL(app.ctx)
 	if err != nil {
 		return nil, capf.CTLVersion{}, err
 	}
+	payload, err := payloadFor(app, store, latest)
+	return payload, latest, err
+}
+
+// payloadFor gives a list with the CAPF certificate in force, the earlier ones that are still anchors for LSCs,
+// and the next or past one that is in the list too.
+func payloadFor(app *app, store *sqlite.Store, list capf.CTLVersion) (*distribute.Payload, error) {
+	authority, err := app.authority()
+	if err != nil {
+		return nil, err
+	}
 	own, err := ca.Certificates(app.data)
 	if err != nil {
-		return nil, capf.CTLVersion{}, err
+		return nil, err
 	}
-	payload, err := distribute.NewPayload(authority.Certificate, latest.File, own...)
+	stored, err := store.Anchors(app.ctx, capf.LSC)
 	if err != nil {
-		return nil, capf.CTLVersion{}, &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("list version %d", latest.Version), Err: err,
+		return nil, err
+	}
+	certificates := distribute.Certificates{InForce: authority.Certificate, Others: own}
+	for _, anchor := range stored {
+		if certificate := parseStored(anchor.DER); certificate != nil {
+			certificates.Anchors = append(certificates.Anchors, certificate)
+		}
+	}
+	payload, err := distribute.NewPayload(certificates, list.File)
+	if err != nil {
+		return nil, &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("list version %d", list.Version), Err: err,
 			Hint: "make a new one with `capf ctl build`"}
 	}
-	return payload, latest, nil
-}
-
-type ctlStatusCommand struct{}
-
-// Run reads what the nodes hold, now; where not all of it is equal the exit status is 3.
-func (c *ctlStatusCommand) Run(app *app) error {
-	return app.withStore(func(store *sqlite.Store) error {
-		nodes, err := namedNodes(app, store, nil)
-		if err != nil {
-			return err
-		}
-		payload, latest, err := payloadOf(app, store)
-		if err != nil {
-			return err
-		}
-		app.say("version %d, cluster security mode %s", latest.Version, latest.Mode)
-		versions, err := store.CTLVersions(app.ctx)
-		if err != nil {
-			return err
-		}
-		statuses := distribute.Status(app.ctx, receivers(nodes), payload, knownVersions(versions), distribute.Options{})
-		return printStatus(app, statuses)
-	})
-}
-
-// knownVersions tells the version of a list by its digest.
-func knownVersions(versions []capf.CTLVersion) func([sha256.Size]byte) (int, bool) {
-	return func(sum [sha256.Size]byte) (int, bool) {
-		digest := hex.EncodeToString(sum[:])
-		i := slices.IndexFunc(versions, func(v capf.CTLVersion) bool { return v.SHA256 == digest })
-		if i < 0 {
-			return 0, false
-		}
-		return int(versions[i].Version), true
-	}
-}
-
-func printStatus(app *app, statuses []distribute.NodeStatus) error {
-	list := app.list("node", "state", "file", "file-state", "version", "sha256", "error")
-	bad := 0
-	for _, node := range statuses {
-		if node.State != distribute.StateEqual {
-			bad++
-		}
-		for _, file := range node.Files {
-			version := ""
-			if file.Version > 0 {
-				version = fmt.Sprint(file.Version)
-			}
-			if err := list.add(node.Node, node.State, file.Path, file.State, version, file.SHA256, cmp.Or(file.Error, node.Error)); err != nil {
-				return err
-			}
-		}
-		if len(node.Files) == 0 {
-			if err := list.add(node.Node, node.State, "", "", "", "", node.Error); err != nil {
-				return err
-			}
-		}
-	}
-	if err := list.close(); err != nil {
-		return err
-	}
-	return partly(bad, len(statuses), "do not hold what they should", "see the list above; `capf ctl distribute` brings it")
+	return payload, nil
 }

@@ -17,6 +17,7 @@ type nodeCommands struct {
 	Add    nodeAddCommand    `cmd:"" help:"Add a server of the cluster."`
 	List   nodeListCommand   `cmd:"" help:"All servers."`
 	Remove nodeRemoveCommand `cmd:"" help:"Forget a server; its files stay."`
+	Check  nodeCheckCommand  `cmd:"" help:"Log in to each server and try its folders."`
 }
 
 type nodeAddCommand struct {
@@ -26,7 +27,7 @@ type nodeAddCommand struct {
 	Publisher    bool          `help:"This is the publisher, on which CAPF runs; a cluster has one."`
 	DNSName      string        `name:"dns-name" help:"Name by which phones reach it; default: its name." placeholder:"NAME"`
 	Certificate  string        `help:"Its certificate, PEM or DER; without one it cannot stand in a trust list." type:"path" placeholder:"FILE"`
-	Target       string        `required:"" help:"Where its files go: file:///dir" placeholder:"URL"`
+	Target       string        `required:"" help:"Where its files go: file:///dir or sftp://user@host:port/dir" placeholder:"URL"`
 	Certificates string        `help:"Folder for certificates, below the target." default:"Certificates" placeholder:"DIR"`
 	TFTP         string        `name:"tftp" help:"Folder for the trust list, below the target." default:"TFTPPath" placeholder:"DIR"`
 }

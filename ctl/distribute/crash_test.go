@@ -70,7 +70,7 @@ func (c *crashingTarget) Read(name string, limit int64) ([]byte, error) {
 // finishes the work and leaves nothing behind.
 func TestCrashAtEveryStep(t *testing.T) {
 	older, newer := list(t, 1000, "1024", "2048"), list(t, 1001, "1024", "2048")
-	const steps = 2 /* folders */ + 3 /* files beside */ + 2*2 /* kept */ + 3 /* in place */ + 1 /* left behind */
+	const steps = 2 /* folders */ + 1 /* left behind */ + 3 /* files beside */ + 2*2 /* kept */ + 3 /* in place */
 	for stop := 0; stop <= steps; stop++ {
 		for _, after := range []bool{false, true} {
 			seen := crashAt(t, stop, after, older, newer)
@@ -86,7 +86,7 @@ func crashAt(t *testing.T, stop int, after bool, older, newer []byte) (seen []st
 	node, folder := node(t, "pub")
 	put(t, folder, "TFTPPath/CTLFile.tlv", older)
 	put(t, folder, "Certificates/CAPF.cer", []byte("the certificate before"))
-	put(t, folder, "TFTPPath/.capf-0123456789abcdef.new", []byte("left behind"))
+	put(t, folder, temporary("ours", kindNew, "TFTPPath/CTLFile.tlv"), []byte("left behind"))
 	want := wholeFiles(t, newer)
 	looked := func() {
 		cer, list := readOrEmpty(t, folder, "Certificates/CAPF.cer"), readOrEmpty(t, folder, "TFTPPath/CTLFile.tlv")
@@ -98,13 +98,13 @@ func crashAt(t *testing.T, stop int, after bool, older, newer []byte) (seen []st
 			t.Errorf("stop %d: after %q the list is there before the certificates", stop, seen)
 		}
 	}
-	result := one(t, node, payload(t, newer), with(func(target Target) Target {
-		return &crashingTarget{target, stop, after, &seen, looked}
-	}))
+	options := with(func(target Target) Target { return &crashingTarget{target, stop, after, &seen, looked} })
+	options.Instance = "ours"
+	result := one(t, node, payload(t, newer), options)
 	if crashed := errors.Is(result.Err, errCrash); crashed != (result.Outcome == Failed || result.Outcome == Partly) {
 		t.Errorf("stop %d: %s with %v", stop, result.Outcome, result.Err)
 	}
-	again := one(t, node, payload(t, newer), Options{})
+	again := one(t, node, payload(t, newer), Options{Instance: "ours"})
 	if again.Err != nil || again.Outcome != Done && again.Outcome != Unchanged {
 		t.Errorf("stop %d: the next run: %s, %v", stop, again.Outcome, again.Err)
 	}
@@ -166,10 +166,10 @@ func TestSomeoneElse(t *testing.T) {
 			return target.Write(name, data)
 		}}
 	}))
-	if outcomes(result) != "partly new new untouched" || !strings.Contains(result.Error, "changed by someone else") {
+	if outcomes(result) != "failed untouched untouched untouched" || !strings.Contains(result.Error, "changed by someone else") {
 		t.Errorf("%s, %v", outcomes(result), result.Err)
 	}
-	want := wholeFiles(t, theirs)
+	want := map[string]string{"TFTPPath/CTLFile.tlv": string(theirs)}
 	if diff := cmp.Diff(want, tree(t, folder)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}

@@ -70,16 +70,18 @@ func TestReplaces(t *testing.T) {
 	put(t, folder, "CTLFile.tlv", older)
 	put(t, folder, "c/d/CAPF.cer", []byte("another"))
 	put(t, folder, "c/d/CAPF.cer.old", []byte("a still older one"))
-	put(t, folder, "c/d/.capf-0123456789abcdef.new", []byte("left behind"))
-	put(t, folder, ".capf-x.new", []byte("not ours"))
-	result := one(t, node, payload(t, newer), Options{})
+	put(t, folder, temporary("ours", kindNew, "c/d/CAPF.cer"), []byte("left behind"))
+	put(t, folder, temporary("ours", kindKept, "CTLFile.tlv"), []byte("left behind"))
+	notOurs := temporary("another", kindNew, "CTLFile.tlv")
+	put(t, folder, notOurs, []byte("not ours"))
+	result := one(t, node, payload(t, newer), Options{Instance: "ours"})
 	if outcomes(result) != "done replaced new replaced" || result.Files[0].Kept != "c/d/CAPF.cer.old" || result.Files[1].Kept != "" {
 		t.Errorf("%s, %v: %+v", outcomes(result), result.Err, result.Files)
 	}
 	want := wholeFiles(t, newer)
 	want = map[string]string{
 		"c/d/CAPF.cer": want["Certificates/CAPF.cer"], "c/d/CAPF.cer.old": "another", "c/d/CAPF-1A2B3C4D.0": want[capfFile],
-		"CTLFile.tlv": string(newer), "CTLFile.tlv.old": string(older), ".capf-x.new": "not ours",
+		"CTLFile.tlv": string(newer), "CTLFile.tlv.old": string(older), notOurs: "not ours",
 	}
 	if diff := cmp.Diff(want, tree(t, folder)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
@@ -188,14 +190,14 @@ func TestBounds(t *testing.T) {
 	}
 	ours := payload(t, list(t, 1000, "1024", "2048"))
 	var nodes []Node
-	for i := range 20 {
+	for i := range 2*DefaultParallel + 1 {
 		nodes = append(nodes, Node{Name: fmt.Sprint(i), Target: fmt.Sprintf("wait://host/%d", i)})
 	}
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		Distribute(t.Context(), nodes, ours, Options{Openers: map[string]Opener{"wait": opener}})
-		if took := time.Since(start); most.Load() != defaultParallel || took != 3*time.Second {
-			t.Errorf("%d at once instead of %d, %s", most.Load(), defaultParallel, took)
+		if took := time.Since(start); most.Load() != DefaultParallel || took != 3*time.Second {
+			t.Errorf("%d at once instead of %d, %s", most.Load(), DefaultParallel, took)
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // folderTarget is a folder of this machine, a mounted share as a rule. os.Root keeps every access below
@@ -58,13 +59,12 @@ func (t *folderTarget) MakeFolder(folder string) error {
 	return nil
 }
 
-func (t *folderTarget) List(folder string) ([]string, error) {
-	directory, err := t.root.Open(folder)
-	if err != nil {
-		return nil, err
+func (t *folderTarget) Exists(name string) (bool, error) {
+	_, err := t.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	names, err := directory.Readdirnames(-1)
-	return names, cmp.Or(err, directory.Close())
+	return err == nil, err
 }
 
 func (t *folderTarget) Read(name string, limit int64) ([]byte, error) {
@@ -114,6 +114,25 @@ func (t *folderTarget) Rename(from, to string) error {
 }
 
 func (t *folderTarget) Remove(name string) error { return t.root.Remove(name) }
+
+// Free asks the file system of the folder.
+func (t *folderTarget) Free(folder string) (free uint64, known bool, err error) {
+	directory, err := t.root.Open(folder)
+	if err != nil {
+		return 0, false, err
+	}
+	var space syscall.Statfs_t
+	err = syscall.Fstatfs(int(directory.Fd()), &space)
+	return space.Bavail * uint64(max(space.Frsize, 0)), err == nil, cmp.Or(err, directory.Close())
+}
+
+func (t *folderTarget) Modified(name string) (time.Time, error) {
+	info, err := t.root.Lstat(name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
+}
 
 func (t *folderTarget) Close() error { return t.root.Close() }
 

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func list(t testing.TB, at int64, signer, other string) []byte {
 
 func payload(t testing.TB, list []byte) *Payload {
 	t.Helper()
-	made, err := NewPayload(certificate(t, "capf"), list)
+	made, err := NewPayload(Certificates{InForce: certificate(t, "capf")}, list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,4 +127,23 @@ func with(wrap func(Target) Target) Options {
 		}
 		return wrap(target), nil
 	}}}
+}
+
+// pipe makes a named pipe, the reader of which would wait.
+func pipe(folder, name string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	return syscall.Mkfifo(filepath.Join(folder, name), 0o644)
+}
+
+// sparse makes a long file that takes no room.
+func sparse(folder, name string, size int64) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, name), nil, 0o644); err != nil {
+		return err
+	}
+	return os.Truncate(filepath.Join(folder, name), size)
 }

@@ -19,7 +19,7 @@ func Lacking(ctx context.Context, nodes []Node, capf *x509.Certificate, options 
 	options.each(ctx, nodes, func(ctx context.Context, i int, node Node, open opening, err error) {
 		if err == nil {
 			err = bounded(ctx, func(ctx context.Context) error {
-				return (&run{ctx: ctx, node: node}).lacks(open, capf)
+				return (&run{ctx: ctx, node: node, wishes: &wishes{}}).lacks(open, capf)
 			}, func(err error) error { return err })
 		}
 		results[i] = ofNode(node.Name, err)
@@ -32,7 +32,7 @@ func (r *run) lacks(open opening, capf *x509.Certificate) error {
 		return err
 	}
 	name := path.Join(r.node.TFTPDir, ctl.FileName)
-	list, exists, err := r.read(name)
+	list, exists, err := r.read(name, maxExisting)
 	if closed := r.target.Close(); err == nil {
 		err = closed
 	}

@@ -42,51 +42,6 @@ func listOfTwo(t *testing.T, other *x509.Certificate) []byte {
 	return raw
 }
 
-func names(payload *Payload) (names []string) {
-	for _, file := range payload.files {
-		names = append(names, file.name)
-	}
-	return names
-}
-
-// The publisher's certificate plays the next CAPF certificate: only its name and bytes count here.
-func TestPayloadOfTwo(t *testing.T) {
-	next := certificate(t, "publisher")
-	both := listOfTwo(t, next)
-	for name, test := range map[string]struct {
-		list   []byte
-		others []*x509.Certificate
-		want   string
-	}{
-		"in the list":         {both, []*x509.Certificate{next}, "CAPF.cer CAPF-1A2B3C4D.0 " + next.Subject.CommonName + ".0 CTLFile.tlv"},
-		"not named":           {both, nil, "CAPF.cer CAPF-1A2B3C4D.0 CTLFile.tlv"},
-		"not in the list yet": {list(t, 1000, "1024", "2048"), []*x509.Certificate{next}, "CAPF.cer CAPF-1A2B3C4D.0 CTLFile.tlv"},
-		"in force itself":     {both, []*x509.Certificate{certificate(t, "capf")}, "CAPF.cer CAPF-1A2B3C4D.0 CTLFile.tlv"},
-	} {
-		made, err := NewPayload(certificate(t, "capf"), test.list, test.others...)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if got := strings.Join(names(made), " "); got != test.want {
-			t.Errorf("%s: %s instead of %s", name, got, test.want)
-		}
-	}
-}
-
-func TestPayloadRefusesOneNameForTwo(t *testing.T) {
-	next := certificate(t, "publisher")
-	both := listOfTwo(t, next)
-	twin := *next
-	twin.Subject.CommonName = "capf-1a2b3c4D" // the same file on Windows
-	if _, err := NewPayload(certificate(t, "capf"), both, &twin); err == nil || !strings.Contains(err.Error(), "would be one file") {
-		t.Errorf("%v", err)
-	}
-	twin.Subject.CommonName = "../up"
-	if _, err := NewPayload(certificate(t, "capf"), both, &twin); err == nil || !strings.Contains(err.Error(), "../up") {
-		t.Errorf("%v", err)
-	}
-}
-
 func TestLacking(t *testing.T) {
 	next := certificate(t, "publisher")
 	both, one := listOfTwo(t, next), list(t, 1000, "1024", "2048")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -20,43 +22,65 @@ const (
 // Node is a server of the cluster, as a receiver of files.
 type Node struct {
 	Name            string `json:"name"`
-	Target          string `json:"target"`           // file:///folder
+	Target          string `json:"target"`           // file:///folder or sftp://name@host:port/folder
 	CertificatesDir string `json:"certificates-dir"` // below the target; empty: DefaultCertificatesDir
 	TFTPDir         string `json:"tftp-dir"`         // below the target; empty: DefaultTFTPDir
 }
 
 // Validate checks name, URL and folders, without going there.
 func (n Node) Validate() error {
-	_, _, err := n.check(nil)
+	address, _, err := n.check()
+	if _, ok := schemes[address.Scheme]; err == nil && !ok {
+		err = unsupported(address, slices.Sorted(maps.Keys(schemes)))
+	}
 	return ofNode(n.Name, err)
 }
 
 // opening opens the target of a node that has been checked.
 type opening func(context.Context) (Target, error)
 
-// check returns the node with its folders in plain form, and how to open it.
-func (n Node) check(known map[string]Opener) (Node, opening, error) {
-	if n.Name == "" {
-		return n, nil, errors.New("has no name")
-	}
-	address, open, err := parseTarget(n.Target, known)
-	if err == nil && address.Scheme == "file" {
-		err = checkFolderURL(address)
-	}
+// opening returns the node with its folders in plain form, and how to open it.
+func (n Node) opening(known map[string]Opener) (Node, opening, error) {
+	address, n, err := n.check()
 	if err != nil {
 		return n, nil, err
 	}
+	open, err := opener(address, known)
+	return n, func(ctx context.Context) (Target, error) { return open(ctx, address) }, err
+}
+
+// check returns the URL and the node with its folders in plain form. The URL is never nil.
+func (n Node) check() (*url.URL, Node, error) {
+	if n.Name == "" {
+		return &url.URL{}, n, errors.New("has no name")
+	}
+	address, err := parseTarget(n.Target)
+	if err != nil {
+		return &url.URL{}, n, err
+	}
 	if n.CertificatesDir, err = cleanDir(n.CertificatesDir, DefaultCertificatesDir); err != nil {
-		return n, nil, fmt.Errorf("certificates folder %w", err)
+		return address, n, fmt.Errorf("certificates folder %w", err)
 	}
 	if n.TFTPDir, err = cleanDir(n.TFTPDir, DefaultTFTPDir); err != nil {
-		return n, nil, fmt.Errorf("TFTP folder %w", err)
+		return address, n, fmt.Errorf("TFTP folder %w", err)
 	}
-	n.Target = address.String()
-	if address.Scheme == "file" {
-		n.Target = "file://" + path.Clean(address.Path)
+	return address, n, nil
+}
+
+// place is the same text for two targets that are one folder, whoever logs in there.
+func (n Node) place() string {
+	address, err := url.Parse(n.Target)
+	if err != nil {
+		return n.Target
 	}
-	return n, func(ctx context.Context) (Target, error) { return open(ctx, address) }, nil
+	host := strings.ToLower(address.Host)
+	switch address.Scheme {
+	case "file":
+		host = ""
+	case "sftp":
+		host = hostAndPort(address)
+	}
+	return address.Scheme + "://" + host + path.Clean("/"+address.Path)
 }
 
 // dir returns the node's folder of that kind.

@@ -22,7 +22,22 @@ func TestNodeValidate(t *testing.T) {
 		{`node "": has no name`, Node{Target: "file:///x"}},
 		{"not a readable URL", Node{Name: "a", Target: "file://%zz"}},
 		{`scheme "" is not supported`, Node{Name: "a", Target: "/x"}},
-		{`scheme "sftp" is not supported; these are: file`, Node{Name: "a", Target: "sftp://u@h/x"}},
+		{`scheme "ftp" is not supported; these are: file, sftp`, Node{Name: "a", Target: "ftp://u@h/x"}},
+		{"", Node{Name: "a", Target: "sftp://u@h/x"}},
+		{"", Node{Name: "a", Target: "sftp://DOMAIN%5Cu@10.0.0.1:2222/C:/Program%20Files/Cisco", TFTPDir: "."}},
+		{"", Node{Name: "a", Target: "sftp://[::1]:22/"}},
+		{"must not keep", Node{Name: "a", Target: "sftp://u:geheim@h/x"}},
+		{"must not keep", Node{Name: "a", Target: "sftp://u:@h/x"}},
+		{"write sftp://", Node{Name: "a", Target: "sftp:///x"}},
+		{"write sftp://", Node{Name: "a", Target: "sftp:x"}},
+		{"characters", Node{Name: "a", Target: "sftp://u@h'h/x"}},
+		{"characters", Node{Name: "a", Target: "sftp://u@*.h/x"}},
+		{"characters", Node{Name: "a", Target: "sftp://u%0a@h/x"}},
+		{"must be there and absolute", Node{Name: "a", Target: "sftp://u@h"}},
+		{"must be there and absolute", Node{Name: "a", Target: "sftp://u@h/a%0a"}},
+		{"write %3F", Node{Name: "a", Target: "sftp://u@h/x?y"}},
+		{"has `..`", Node{Name: "a", Target: "sftp://u@h/x/../y"}},
+		{"not a readable URL", Node{Name: "a", Target: "sftp://u:geheim@h:port/x"}},
 		{"a file URL has no host", Node{Name: "a", Target: "file://host/x"}},
 		{"must be absolute", Node{Name: "a", Target: "file:x"}},
 		{"must be absolute", Node{Name: "a", Target: "file://"}},
@@ -36,10 +51,29 @@ func TestNodeValidate(t *testing.T) {
 	}
 	for _, c := range cases {
 		err := c.node.Validate()
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim")) {
 			t.Errorf("%+v: error %v instead of one with %q", c.node, err, c.want)
 		}
 	}
+}
+
+func FuzzTarget(f *testing.F) {
+	for _, text := range []string{"file:///x", "sftp://u@h:22/x", "sftp://u:p@h/x", "sftp://h", "file://localhost//x"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		node := Node{Name: "a", Target: text}
+		if node.Validate() != nil {
+			return
+		}
+		address, err := parseTarget(text)
+		if err != nil || !strings.HasPrefix(address.Path, "/") || address.Scheme == "sftp" && address.Hostname() == "" {
+			t.Fatalf("%q was let through: %v", text, err)
+		}
+		if _, secret := address.User.Password(); secret || strings.ContainsAny(node.place(), "\n\x00") && address.Scheme == "sftp" {
+			t.Errorf("%q was let through", text)
+		}
+	})
 }
 
 func TestCertificateFileName(t *testing.T) {
@@ -75,16 +109,16 @@ func TestPayloadRefuses(t *testing.T) {
 	changed[len(changed)-1] ^= 1
 	named := *certificate(t, "capf")
 	named.Subject.CommonName = "../evil"
-	if _, err := NewPayload(&named, ours); err == nil || !strings.Contains(err.Error(), "../evil") {
+	if _, err := NewPayload(Certificates{InForce: &named}, ours); err == nil || !strings.Contains(err.Error(), "../evil") {
 		t.Errorf("a name that leaves the folder: %v", err)
 	}
-	if _, err := NewPayload(nil, ours); err == nil {
+	if _, err := NewPayload(Certificates{}, ours); err == nil {
 		t.Error("no certificate")
 	}
-	if _, err := NewPayload(certificate(t, "capf"), changed); err == nil || !strings.Contains(err.Error(), "does not verify") {
+	if _, err := NewPayload(Certificates{InForce: certificate(t, "capf")}, changed); err == nil || !strings.Contains(err.Error(), "does not verify") {
 		t.Errorf("a changed list: %v", err)
 	}
-	if _, err := NewPayload(certificate(t, "publisher"), ours); err == nil || !strings.Contains(err.Error(), "without the present CAPF certificate") {
+	if _, err := NewPayload(Certificates{InForce: certificate(t, "publisher")}, ours); err == nil || !strings.Contains(err.Error(), "without the present CAPF certificate") {
 		t.Errorf("a list without it: %v", err)
 	}
 }

@@ -1,6 +1,8 @@
 package distribute
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
@@ -35,17 +37,23 @@ type payloadFile struct {
 	list  bool
 }
 
-// NewPayload makes the set of the CAPF certificate (`CAPF.cer` in DER and `<common name>.0` in PEM,
-// ctl-format.md, "Rules") and the list. The list must verify and have that certificate as CAPF's, else
-// phones would take nothing from this CAPF.
-//
-// Others are CAPF's certificates before and after the one in force. Those that the list has as CAPF's too go
-// along, each as its own `<common name>.0`: servers must know them before and while phones do.
-func NewPayload(capf *x509.Certificate, list []byte, others ...*x509.Certificate) (*Payload, error) {
-	if capf == nil {
+// Certificates are the CAPF certificates of a payload.
+type Certificates struct {
+	InForce *x509.Certificate
+	// Anchors still vouch for LSCs that they issued: servers must know them as long as phones hold such.
+	Anchors []*x509.Certificate
+	// Others come along where the list has them as CAPF's: servers must know them before and while phones do.
+	Others []*x509.Certificate
+}
+
+// NewPayload makes the set of the CAPF certificates (that in force as `CAPF.cer` in DER, each as `<common
+// name>.0` in PEM: ctl-format.md, "Rules") and the list. The list must verify and have the one in force as
+// CAPF's, else phones would take nothing from this CAPF.
+func NewPayload(capf Certificates, list []byte) (*Payload, error) {
+	if capf.InForce == nil {
 		return nil, errors.New("no CAPF certificate to distribute")
 	}
-	name, err := CertificateFileName(capf.Subject.CommonName)
+	name, err := CertificateFileName(capf.InForce.Subject.CommonName)
 	if err != nil {
 		return nil, fmt.Errorf("CAPF certificate: %w", err)
 	}
@@ -57,37 +65,53 @@ func NewPayload(capf *x509.Certificate, list []byte, others ...*x509.Certificate
 	if err != nil {
 		return nil, fmt.Errorf("the list to distribute: %w", err)
 	}
-	if !slices.ContainsFunc(certificates, capf.Equal) {
+	if !slices.ContainsFunc(certificates, capf.InForce.Equal) {
 		return nil, errors.New("the list to distribute was made without the present CAPF certificate; build a new one")
 	}
 	payload := &Payload{}
-	payload.add(CertificatesFolder, "CAPF.cer", capf.Raw)
-	payload.addPEM(name, capf)
-	for _, other := range others {
-		if other.Equal(capf) || !slices.ContainsFunc(certificates, other.Equal) {
-			continue
-		}
-		if err := payload.addOther(other); err != nil {
-			return nil, err
-		}
+	payload.add(CertificatesFolder, "CAPF.cer", capf.InForce.Raw)
+	payload.addPEM(name, capf.InForce)
+	for _, other := range capf.alongside(certificates) {
+		payload.addPEM(payload.freeName(other), other)
 	}
 	payload.add(TFTPFolder, ctl.FileName, slices.Clone(list))
 	payload.files[len(payload.files)-1].list = true
 	return payload, nil
 }
 
-// addOther refuses a name that is taken: of two certificates in one file servers would know one.
-func (p *Payload) addOther(certificate *x509.Certificate) error {
+// alongside gives the certificates beside the one in force, each once, the newest first: so that the same ones
+// always get the same names.
+func (c Certificates) alongside(listed []*x509.Certificate) []*x509.Certificate {
+	chosen := slices.Clone(c.Anchors)
+	for _, other := range c.Others {
+		if slices.ContainsFunc(listed, other.Equal) {
+			chosen = append(chosen, other)
+		}
+	}
+	chosen = slices.DeleteFunc(chosen, c.InForce.Equal)
+	slices.SortFunc(chosen, func(a, b *x509.Certificate) int {
+		return cmp.Or(b.NotBefore.Compare(a.NotBefore), bytes.Compare(a.Raw, b.Raw))
+	})
+	return slices.CompactFunc(chosen, (*x509.Certificate).Equal)
+}
+
+// freeName gives the file name of a certificate beside the one in force. Two of one name (also as Windows sees
+// it) would be one file, of which servers knew one: the older gets the beginning of its SHA-256 behind its
+// name. A name that no file can have, as an import may bring, is replaced by the SHA-256.
+func (p *Payload) freeName(certificate *x509.Certificate) string {
+	sum := sha256.Sum256(certificate.Raw)
 	name, err := CertificateFileName(certificate.Subject.CommonName)
-	if err != nil {
-		return fmt.Errorf("CAPF certificate: %w", err)
+	if err == nil && !p.taken(name) {
+		return name
 	}
-	taken := func(file payloadFile) bool { return strings.EqualFold(file.name, name) }
-	if slices.ContainsFunc(p.files, taken) {
-		return fmt.Errorf("two CAPF certificates are called %q and would be one file on the servers", certificate.Subject.CommonName)
+	if name, err = CertificateFileName(fmt.Sprintf("%s-%x", certificate.Subject.CommonName, sum[:4])); err == nil && !p.taken(name) {
+		return name
 	}
-	p.addPEM(name, certificate)
-	return nil
+	return fmt.Sprintf("%x.0", sum)
+}
+
+func (p *Payload) taken(name string) bool {
+	return slices.ContainsFunc(p.files, func(file payloadFile) bool { return strings.EqualFold(file.name, name) })
 }
 
 func (p *Payload) addPEM(name string, certificate *x509.Certificate) {

@@ -3,32 +3,51 @@ package distribute
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
+	"slices"
+	"sync"
 
 	"capf/ctl"
 )
 
 // maxExisting is how much of a file that stands in the way is read, and kept.
-const maxExisting = 16 << 20
+const maxExisting = 4 << 20
 
-// temporaryName is what files are called until they are whole. Only names of this form are ever cleaned
-// away.
-var temporaryName = regexp.MustCompile(`^\.capf-[0-9a-f]{16}\.new$`)
+// Step is how far a node is.
+type Step string
 
-// run is the work on one node. The steps, in order: open, look, judge, clean, write beside, put in place.
+// The steps of a node, in their order.
+const (
+	StepConnect Step = "connect"
+	StepRead    Step = "read"
+	StepWrite   Step = "write"
+	StepPlace   Step = "put in place"
+)
+
+// Steps are all of them.
+var Steps = []Step{StepConnect, StepRead, StepWrite, StepPlace}
+
+// run is the work on one node.
 type run struct {
-	ctx       context.Context
-	node      Node
+	ctx    context.Context
+	node   Node
+	wishes *wishes
+	target Target
+	files  []*work
+}
+
+// wishes are what all nodes of a distribution have in common. Nil pointers and functions mean nothing.
+type wishes struct {
 	startOver bool
-	target    Target
-	files     []*work
+	dryRun    bool
+	instance  string
+	precedes  func(sum [sha256.Size]byte) bool
+	step      func(node string, step Step)
 }
 
 // work is one file of a run.
@@ -37,15 +56,16 @@ type work struct {
 	path     string // below the target
 	exists   bool
 	tooLarge bool
-	existing []byte // as it was read at first
-	beside   string // the temporary name, once written
+	existing []byte   // as it was read at first
+	left     []string // temporary files of an earlier run
+	beside   []string // temporary files of this one, until they are renamed
 	outcome  FileOutcome
 	kept     string
 	err      error
 }
 
-func newRun(ctx context.Context, node Node, payload *Payload, startOver bool) *run {
-	r := &run{ctx: ctx, node: node, startOver: startOver}
+func newRun(ctx context.Context, node Node, payload *Payload, wishes *wishes) *run {
+	r := &run{ctx: ctx, node: node, wishes: wishes}
 	for _, file := range payload.files {
 		r.files = append(r.files, &work{payloadFile: file, path: path.Join(node.dir(file.place), file.name), outcome: Untouched})
 	}
@@ -56,6 +76,7 @@ func newRun(ctx context.Context, node Node, payload *Payload, startOver bool) *r
 var errRefused = errors.New("the list that is there is not replaced")
 
 func (r *run) distribute(open opening) Result {
+	r.tell(StepConnect)
 	err := r.open(open)
 	if err == nil {
 		err = r.all()
@@ -63,14 +84,17 @@ func (r *run) distribute(open opening) Result {
 		err = cmp.Or(err, r.target.Close())
 	}
 	result := Result{Node: r.node.Name, Err: err}
-	written := false
+	written, planned := false, false
 	for _, file := range r.files {
 		result.Files = append(result.Files, file.result())
 		written = written || file.outcome == New || file.outcome == Replaced
+		planned = planned || file.outcome == WouldBeNew || file.outcome == WouldReplace
 	}
 	switch {
 	case err == nil && written:
 		result.Outcome = Done
+	case err == nil && planned:
+		result.Outcome = WouldChange
 	case err == nil:
 		result.Outcome = Unchanged
 	case errors.Is(err, errRefused) && !written:
@@ -91,6 +115,12 @@ func (f *work) result() FileResult {
 	return result
 }
 
+func (r *run) tell(step Step) {
+	if r.wishes.step != nil {
+		r.wishes.step(r.node.Name, step)
+	}
+}
+
 func (r *run) open(open opening) error {
 	return r.step(func() (err error) {
 		r.target, err = open(r.ctx)
@@ -103,42 +133,98 @@ func (r *run) step(do func() error) error {
 	if r.ctx.Err() != nil {
 		return reason(r.ctx)
 	}
-	return do()
+	err := do()
+	if err != nil && r.ctx.Err() != nil {
+		return fmt.Errorf("%w (%w)", reason(r.ctx), err)
+	}
+	return err
 }
 
-// each does something for every file that is not yet in place, up to the first that fails.
-func (r *run) each(do func(*work) error) error {
+// atOnce does n things: all at the same time where the target is pipelined, else one by one up to the first that
+// fails. The error is that of the first thing with one.
+func (r *run) atOnce(n int, do func(i int) error) error {
+	if target, ok := r.target.(Pipelined); !ok || !target.Pipelined() {
+		for i := range n {
+			if err := do(i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	problems := make([]error, n)
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() { problems[i] = do(i) })
+	}
+	running.Wait()
+	return cmp.Or(problems...)
+}
+
+// each does something for each of the files, as atOnce does.
+func (r *run) each(files []*work, do func(*work) error) error {
+	return r.atOnce(len(files), func(i int) error {
+		file := files[i]
+		if file.err = do(file); file.err != nil {
+			return fmt.Errorf("%s: %w", file.path, file.err)
+		}
+		return nil
+	})
+}
+
+// only gives the files for which keep says so.
+func (r *run) only(keep func(*work) bool) (files []*work) {
 	for _, file := range r.files {
-		if file.outcome != Untouched {
-			continue
-		}
-		if err := do(file); err != nil {
-			file.err = err
-			return fmt.Errorf("%s: %w", file.path, err)
+		if keep(file) {
+			files = append(files, file)
 		}
 	}
-	return nil
+	return files
 }
 
+// all takes the steps in order: look, judge, clean, write beside, put in place.
 func (r *run) all() error {
-	if err := r.each(r.look); err != nil {
+	r.tell(StepRead)
+	if err := r.each(r.files, r.look); err != nil {
 		return err
 	}
-	if err := r.each(r.judge); err != nil {
+	pending := r.only(func(file *work) bool { return file.outcome == Untouched })
+	if err := r.each(pending, r.judge); err != nil {
 		return err
 	}
-	if err := r.clean(); err != nil {
+	if r.wishes.dryRun {
+		return r.each(pending, plan)
+	}
+	r.tell(StepWrite)
+	if err := r.prepare(len(pending) > 0); err != nil {
 		return err
 	}
-	if err := r.each(r.writeBeside); err != nil {
+	if err := r.each(pending, r.writeBeside); err != nil {
 		return err
 	}
-	return r.each(r.putInPlace)
+	r.tell(StepPlace)
+	return r.placeAll(pending)
 }
 
-// look reads what is there.
+// look reads what is there, and whether an earlier run has left something beside it.
 func (r *run) look(file *work) error {
-	data, exists, err := r.read(file.path)
+	if err := r.recover(file); err != nil {
+		return err
+	}
+	kinds := []string{kindNew, kindKept}
+	left := make([]string, len(kinds))
+	err := r.atOnce(1+len(kinds), func(i int) (err error) {
+		if i == 0 {
+			return r.lookAt(file)
+		}
+		left[i-1], err = r.findLeft(temporary(r.wishes.instance, kinds[i-1], file.path))
+		return err
+	})
+	file.left = slices.DeleteFunc(left, func(name string) bool { return name == "" })
+	return err
+}
+
+func (r *run) lookAt(file *work) error {
+	data, exists, err := r.read(file.path, maxExisting)
 	if errors.Is(err, ErrTooLarge) {
 		file.exists, file.tooLarge = true, true
 		return nil
@@ -153,9 +239,32 @@ func (r *run) look(file *work) error {
 	return nil
 }
 
-func (r *run) read(name string) (data []byte, exists bool, err error) {
+// findLeft gives the name back where it is there.
+func (r *run) findLeft(name string) (string, error) {
+	there := false
+	err := r.step(func() (err error) {
+		there, err = r.target.Exists(name)
+		return err
+	})
+	if !there {
+		name = ""
+	}
+	return name, err
+}
+
+func (r *run) recover(file *work) error {
+	target, ok := r.target.(recoverer)
+	if !ok || r.wishes.dryRun {
+		return nil
+	}
+	return r.atOnce(2, func(i int) error {
+		return r.step(func() error { return target.Recover(file.path + []string{"", ".old"}[i]) })
+	})
+}
+
+func (r *run) read(name string, limit int64) (data []byte, exists bool, err error) {
 	err = r.step(func() error {
-		data, err = r.target.Read(name, maxExisting)
+		data, err = r.target.Read(name, limit)
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -166,7 +275,7 @@ func (r *run) read(name string) (data []byte, exists bool, err error) {
 
 // judge refuses to replace a list that phones would not leave for ours.
 func (r *run) judge(file *work) error {
-	if file.list && file.exists && !r.startOver {
+	if file.list && file.exists && !r.wishes.startOver {
 		if err := r.succeeds(file); err != nil {
 			return fmt.Errorf("%w: %w; sign with a token of that list, or start over (--start-over), after which "+
 				"phones that hold it need it erased by hand", errRefused, err)
@@ -185,130 +294,25 @@ func (r *run) succeeds(file *work) error {
 	if _, err := ctl.Decode(file.existing); err != nil {
 		return fmt.Errorf("it is not a readable trust list: %w", err)
 	}
-	return ctl.VerifySuccession(file.data, file.existing)
-}
-
-// clean makes the folders and takes away what earlier runs left behind in them. Where every file is in
-// place already a folder is there, and only cleaned.
-func (r *run) clean() error {
-	folders := []string{r.node.CertificatesDir}
-	if r.node.TFTPDir != r.node.CertificatesDir {
-		folders = append(folders, r.node.TFTPDir)
-	}
-	for _, folder := range folders {
-		if err := r.step(func() error { return r.target.MakeFolder(folder) }); err != nil {
-			return fmt.Errorf("folder %s: %w", folder, err)
-		}
-		if err := r.cleanFolder(folder); err != nil {
-			return fmt.Errorf("folder %s: %w", folder, err)
-		}
-	}
-	return nil
-}
-
-func (r *run) cleanFolder(folder string) error {
-	var names []string
-	err := r.step(func() (err error) {
-		names, err = r.target.List(folder)
-		return err
-	})
-	for _, name := range names {
-		if err == nil && temporaryName.MatchString(name) {
-			err = r.step(func() error { return r.target.Remove(path.Join(folder, name)) })
-			if errors.Is(err, fs.ErrNotExist) { // another run cleans too
-				err = nil
-			}
-		}
+	err := ctl.VerifySuccession(file.data, file.existing)
+	if onlyOlder(err) && r.wishes.precedes != nil && r.wishes.precedes(sha256.Sum256(file.existing)) {
+		return nil
 	}
 	return err
 }
 
-func (r *run) writeBeside(file *work) error {
-	file.beside = temporaryBeside(file.path)
-	return r.write(file.beside, file.data)
+// onlyOlder reports whether a list is refused for nothing but its time: the signature, on which phones insist
+// (ctl-format.md, "Rules"), is good. ctl.VerifySuccession looks at it first.
+func onlyOlder(err error) bool {
+	var fault *ctl.FormatError
+	return errors.Is(err, ctl.ErrNotSuccessor) && errors.As(err, &fault) && fault.Name == "header, timestamp"
 }
 
-// temporaryBeside returns a new temporary name in the same folder. It is random, so that two runs at once
-// never write to one file.
-func temporaryBeside(name string) string {
-	var random [8]byte
-	rand.Read(random[:])
-	return path.Join(path.Dir(name), ".capf-"+hex.EncodeToString(random[:])+".new")
-}
-
-// write makes a file and compares what is then there.
-func (r *run) write(name string, data []byte) error {
-	if err := r.step(func() error { return r.target.Write(name, data) }); err != nil {
-		return err
-	}
-	return r.compare(name, sha256.Sum256(data))
-}
-
-func (r *run) compare(name string, want [sha256.Size]byte) error {
-	data, exists, err := r.read(name)
-	if err != nil {
-		return err
-	}
-	if !exists || sha256.Sum256(data) != want {
-		return fmt.Errorf("%s: what was written is not what is there now; look at the target's disk", name)
-	}
-	return nil
-}
-
-// putInPlace keeps what is there as `.old` and then renames. The name itself is never without a file: the
-// one that is kept is a copy.
-func (r *run) putInPlace(file *work) error {
-	if err := r.same(file); err != nil {
-		return err
-	}
+func plan(file *work) error {
+	file.outcome = WouldBeNew
 	if file.exists {
-		if err := r.keep(file); err != nil {
-			return err
-		}
-	}
-	if err := r.step(func() error { return r.target.Rename(file.beside, file.path) }); err != nil {
-		return err
-	}
-	file.beside = ""
-	file.outcome = New
-	if file.exists {
-		file.outcome = Replaced
-	}
-	return r.compare(file.path, file.sum)
-}
-
-// same refuses to go on where someone else has changed the file since it was judged.
-func (r *run) same(file *work) error {
-	data, exists, err := r.read(file.path)
-	if err != nil {
-		return err
-	}
-	if exists != file.exists || string(data) != string(file.existing) {
-		return errors.New("the file was changed by someone else meanwhile; distribute again")
+		file.outcome = WouldReplace
+		file.kept = file.path + ".old"
 	}
 	return nil
-}
-
-func (r *run) keep(file *work) error {
-	beside := temporaryBeside(file.path)
-	err := r.write(beside, file.existing)
-	if err == nil {
-		err = r.step(func() error { return r.target.Rename(beside, file.path+".old") })
-	}
-	if err != nil {
-		_ = r.target.Remove(beside) // best effort: the next run cleans it
-		return fmt.Errorf("keep the file as %s.old: %w", file.name, err)
-	}
-	file.kept = file.path + ".old"
-	return nil
-}
-
-// discard takes away the temporary files of a run that failed, as far as it can; the next run cleans the
-// rest.
-func (r *run) discard() {
-	for _, file := range r.files {
-		if file.beside != "" {
-			_ = r.target.Remove(file.beside)
-		}
-	}
 }

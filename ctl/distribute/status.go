@@ -49,13 +49,13 @@ func Status(ctx context.Context, nodes []Node, payload *Payload, known func(sum 
 	results := make([]NodeStatus, len(nodes))
 	known = oneAtATime(known)
 	options.each(ctx, nodes, func(ctx context.Context, i int, node Node, open opening, err error) {
-		late := func(err error) NodeStatus { return newRun(ctx, node, payload, false).unreachable(err) }
+		late := func(err error) NodeStatus { return newRun(ctx, node, payload, &wishes{}).unreachable(err) }
 		if err != nil {
 			results[i] = late(err)
 			return
 		}
 		results[i] = bounded(ctx, func(ctx context.Context) NodeStatus {
-			return newRun(ctx, node, payload, false).status(open, known)
+			return newRun(ctx, node, payload, &wishes{}).status(open, known)
 		}, late)
 	})
 	return results
@@ -93,10 +93,15 @@ func (r *run) status(open opening, known func([sha256.Size]byte) (int, bool)) No
 		return r.unreachable(err)
 	}
 	status := NodeStatus{Node: r.node.Name, State: StateEqual}
-	for _, file := range r.files {
-		one, err := r.fileStatus(file, known)
+	files, problems := make([]FileStatus, len(r.files)), make([]error, len(r.files))
+	// One file that cannot be read must not hide the others.
+	_ = r.atOnce(len(files), func(i int) error {
+		files[i], problems[i] = r.fileStatus(r.files[i], known)
+		return nil
+	})
+	for i, one := range files {
 		status.Files = append(status.Files, one)
-		status.Err = cmp.Or(status.Err, err)
+		status.Err = cmp.Or(status.Err, problems[i])
 		if slices.Index(states, one.State) > slices.Index(states, status.State) {
 			status.State = one.State
 		}
@@ -107,7 +112,7 @@ func (r *run) status(open opening, known func([sha256.Size]byte) (int, bool)) No
 
 func (r *run) fileStatus(file *work, known func([sha256.Size]byte) (int, bool)) (FileStatus, error) {
 	status := FileStatus{Path: file.path}
-	data, exists, err := r.read(file.path)
+	data, exists, err := r.read(file.path, maxExisting)
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		status.State = StateForeign

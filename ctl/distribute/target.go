@@ -8,27 +8,46 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Target is the place where a node's files go. Paths are relative to the node's URL and have slashes;
-// nothing outside can be reached. One goroutine uses a target at a time.
+// nothing outside is asked for. Different files may be worked on at the same time where the target is
+// Pipelined.
 type Target interface {
 	// MakeFolder makes a folder with its parents; one that is there is no error.
 	MakeFolder(folder string) error
-	// List returns the names in a folder; fs.ErrNotExist where that is absent.
-	List(folder string) ([]string, error)
+	// Exists reports whether the name is taken, also by a link or a folder.
+	Exists(path string) (bool, error)
 	// Read returns a regular file of at most limit bytes; fs.ErrNotExist where it is absent, ErrTooLarge
 	// where it is longer.
 	Read(path string, limit int64) ([]byte, error)
 	// Write makes a new file that servers may read, and returns when it is on disk. A file of that name
 	// is an error.
 	Write(path string, data []byte) error
-	// Rename gives a file its name, replacing what has it, in one step, and returns when that is on disk.
+	// Rename gives a file its name, replacing what has it, and returns when that is on disk, as far as the
+	// target can tell.
 	Rename(from, to string) error
 	// Remove takes a file away.
 	Remove(path string) error
 	// Close gives the target back.
 	Close() error
+}
+
+// Pipelined is a target where each step waits for an answer from afar, so that steps for different files are
+// better taken at the same time.
+type Pipelined interface{ Pipelined() bool }
+
+// recoverer is a target whose Rename takes more than one step. Recover puts back what a cut between them has
+// left without its name.
+type recoverer interface{ Recover(path string) error }
+
+// inspector is a target that can tell more about itself; see Check.
+type inspector interface {
+	// Free gives the bytes that are left for us in a folder; false where the target cannot tell.
+	Free(folder string) (free uint64, known bool, err error)
+	// Modified gives the time of a file, by the clock of the machine that keeps it.
+	Modified(path string) (time.Time, error)
 }
 
 // Opener makes the target of a URL. The target gives up what it is doing when the context ends, as far as
@@ -38,24 +57,37 @@ type Opener func(ctx context.Context, address *url.URL) (Target, error)
 // ErrTooLarge is what Target.Read returns for a file beyond the limit.
 var ErrTooLarge = errors.New("the file is too large")
 
-// openers are the schemes that are known without Options.Openers.
+// openers are the schemes that can be opened without Options.Openers.
 var openers = map[string]Opener{"file": OpenFolder}
 
-// parseTarget reads a node's URL and finds the opener for its scheme.
-func parseTarget(text string, known map[string]Opener) (*url.URL, Opener, error) {
-	if known == nil {
-		known = openers
-	}
+// schemes are the checks of the URLs that nodes may have.
+var schemes = map[string]func(*url.URL) error{"file": checkFolderURL, "sftp": checkSFTPURL}
+
+// parseTarget reads a node's URL.
+func parseTarget(text string) (*url.URL, error) {
 	address, err := url.Parse(text)
 	if err != nil {
 		// The error of url.Parse quotes the URL, which may carry a password.
-		return nil, nil, errors.New("the target is not a readable URL: use file:///folder")
+		return nil, errors.New("the target is not a readable URL: use file:///folder or sftp://name@host:port/folder")
 	}
-	opener, ok := known[address.Scheme]
+	if check, ok := schemes[address.Scheme]; ok {
+		return address, check(address)
+	}
+	return address, nil
+}
+
+// opener finds the opener for a URL.
+func opener(address *url.URL, known map[string]Opener) (Opener, error) {
+	if known == nil {
+		known = openers
+	}
+	open, ok := known[address.Scheme]
 	if !ok {
-		schemes := slices.Sorted(maps.Keys(known))
-		return nil, nil, fmt.Errorf("target %s: scheme %q is not supported; these are: %s",
-			address.Redacted(), address.Scheme, strings.Join(schemes, ", "))
+		return nil, unsupported(address, slices.Sorted(maps.Keys(known)))
 	}
-	return address, opener, nil
+	return open, nil
+}
+
+func unsupported(address *url.URL, these []string) error {
+	return fmt.Errorf("target %s: scheme %q is not supported; these are: %s", address.Redacted(), address.Scheme, strings.Join(these, ", "))
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -25,6 +26,8 @@ type Config struct {
 	Admin Admin `toml:"admin"`
 	Log   Log   `toml:"log"`
 	Reset Reset `toml:"reset"`
+
+	Distribute Distribute `toml:"distribute"`
 }
 
 // Phone is about the port on which phones call.
@@ -73,28 +76,56 @@ func Default() Config {
 		Admin: Admin{Listen: "127.0.0.1:8804"},
 		Log:   Log{Level: "info", Format: "text"},
 		Reset: defaultReset(),
+
+		Distribute: defaultDistribute(),
 	}
 }
 
-// Load reads a file over the defaults; an empty path gives the defaults. Every problem is named, with file
-// and line where it has one.
+// Load reads a file over the defaults, then secrets from the environment; an empty path gives the defaults. Every
+// problem is named, with file and line where it has one.
 func Load(path string) (Config, error) {
 	config := Default()
-	if path == "" {
-		return config, nil
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, &capf.Error{Code: capf.CodeInvalid, Message: "configuration", Err: err, Hint: "check --config"}
-	}
-	if err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&config); err != nil {
-		return Config{}, positioned(path, err)
+	where := "environment"
+	if path != "" {
+		where = path
+		if err := config.read(path); err != nil {
+			return Config{}, err
+		}
 	}
 	config.Reset.readSecrets()
+	config.Distribute.readEnvironment()
 	if err := config.Validate(); err != nil {
-		return Config{}, &capf.Error{Code: capf.CodeInvalid, Message: path, Err: err}
+		return Config{}, &capf.Error{Code: capf.CodeInvalid, Message: where, Err: err}
 	}
 	return config, nil
+}
+
+// read reads a file, which others must not see where it has a secret.
+func (c *Config) read(path string) error {
+	refuse := func(err error) error {
+		return &capf.Error{Code: capf.CodeInvalid, Message: "configuration", Err: err, Hint: "check --config"}
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return refuse(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return refuse(err)
+	}
+	content, err := io.ReadAll(file)
+	if err != nil {
+		return refuse(err)
+	}
+	if err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(c); err != nil {
+		return positioned(path, err)
+	}
+	if mode := info.Mode().Perm(); c.Distribute.Password != "" && mode&0o077 != 0 {
+		return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("%s: has distribute.password, and others can read it (mode %04o)", path, mode),
+			Hint: "run chmod 600, and change the password if it may have been seen"}
+	}
+	return nil
 }
 
 // positioned puts file and line before what the TOML reader says.
@@ -149,6 +180,7 @@ func (c Config) Validate() error {
 	check(c.Phone.MessageTimeout.Duration > 0, "phone.message-timeout", c.Phone.MessageTimeout, "use more than 0s")
 	check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", c.Log.Format, "use text or json")
 	c.Reset.validate(check)
+	c.Distribute.validate(check)
 	if _, err := c.Log.SlogLevel(); err != nil {
 		problems = multierror.Append(problems, err)
 	}

@@ -23,6 +23,7 @@ func load(t *testing.T, text string) (config.Config, error) {
 }
 
 func TestWithoutAFileEverythingHasADefault(t *testing.T) {
+	withoutSSH(t)
 	got, err := config.Load("")
 	if err != nil || !reflect.DeepEqual(got, config.Default()) || got.Validate() != nil {
 		t.Errorf("%+v, %v", got, err)
@@ -33,13 +34,15 @@ func TestWithoutAFileEverythingHasADefault(t *testing.T) {
 }
 
 func TestLoad(t *testing.T) {
+	withoutSSH(t)
 	got, err := load(t, "[phone]\nlisten = '127.0.0.1:3804'\nmin-tls = '1.2'\nmax-sessions = 5\nmax-sessions-per-address = 2\nhandshake-timeout = '3s'\nannounce-authentication-type = true\n[admin]\nlisten = 'off'\n[log]\nlevel = 'debug'\nformat = 'json'\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := config.Config{Phone: config.Phone{Listen: "127.0.0.1:3804", MinTLS: "1.2", MaxSessions: 5, MaxSessionsPerAddress: 2,
 		HandshakeTimeout: config.Duration{Duration: 3 * time.Second}, MessageTimeout: config.Duration{Duration: time.Minute}, AnnounceAuthenticationType: true},
-		Admin: config.Admin{Listen: "off"}, Log: config.Log{Level: "debug", Format: "json"}, Reset: config.Default().Reset}
+		Admin: config.Admin{Listen: "off"}, Log: config.Log{Level: "debug", Format: "json"}, Reset: config.Default().Reset,
+		Distribute: config.Default().Distribute}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"capf/ctl/distribute"
+	"capf/runtime/capf"
+	"capf/runtime/store/sqlite"
+)
+
+type ctlStatusCommand struct{}
+
+// Run reads what the nodes hold, now; where not all of it is equal the exit status is 3.
+func (c *ctlStatusCommand) Run(app *app) error {
+	return app.withStore(func(store *sqlite.Store) error {
+		nodes, err := namedNodes(app, store, nil)
+		if err != nil {
+			return err
+		}
+		payload, latest, err := payloadOf(app, store)
+		if err != nil {
+			return err
+		}
+		app.say("version %d, cluster security mode %s", latest.Version, latest.Mode)
+		versions, err := store.CTLVersions(app.ctx)
+		if err != nil {
+			return err
+		}
+		options, err := app.reach()
+		if err != nil {
+			return err
+		}
+		statuses := distribute.Status(app.ctx, receivers(nodes), payload, knownVersions(versions), options)
+		return printStatus(app, statuses)
+	})
+}
+
+// knownVersions tells the version of a list by its digest.
+func knownVersions(versions []capf.CTLVersion) func([sha256.Size]byte) (int, bool) {
+	return func(sum [sha256.Size]byte) (int, bool) {
+		digest := hex.EncodeToString(sum[:])
+		i := slices.IndexFunc(versions, func(v capf.CTLVersion) bool { return v.SHA256 == digest })
+		if i < 0 {
+			return 0, false
+		}
+		return int(versions[i].Version), true
+	}
+}
+
+func printStatus(app *app, statuses []distribute.NodeStatus) error {
+	list := app.list("node", "state", "file", "file-state", "version", "sha256", "error")
+	var failures []error
+	for _, node := range statuses {
+		if node.State != distribute.StateEqual {
+			failures = append(failures, cmp.Or(node.Err, fmt.Errorf("node %q: %s", node.Node, node.State)))
+		}
+		for _, file := range node.Files {
+			version := ""
+			if file.Version > 0 {
+				version = fmt.Sprint(file.Version)
+			}
+			if err := list.add(node.Node, node.State, file.Path, file.State, version, file.SHA256, cmp.Or(file.Error, node.Error)); err != nil {
+				return err
+			}
+		}
+		if len(node.Files) == 0 {
+			if err := list.add(node.Node, node.State, "", "", "", "", node.Error); err != nil {
+				return err
+			}
+		}
+	}
+	if err := list.close(); err != nil {
+		return err
+	}
+	return partly(failures, len(statuses), "do not hold what they should", "see the list above; `capf ctl distribute` brings it")
+}

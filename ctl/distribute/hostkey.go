@@ -1,0 +1,149 @@
+package distribute
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+// hostKeys are the keys by which servers are known. None is ever added from here: whoever stands between would
+// only have to be there the first time.
+type hostKeys struct {
+	path  string
+	check ssh.HostKeyCallback
+}
+
+// loadHostKeys reads a file in the format of ssh(1). One that is not there knows nobody.
+func loadHostKeys(path string) (*hostKeys, error) {
+	files := []string{path}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		files = nil
+	}
+	check, err := knownhosts.New(files...)
+	if err != nil {
+		return nil, fmt.Errorf("known hosts: %w; mend the file", err)
+	}
+	return &hostKeys{path, check}, nil
+}
+
+// verify is the ssh.HostKeyCallback.
+func (k *hostKeys) verify(address string, remote net.Addr, key ssh.PublicKey) error {
+	err := k.check(address, remote, key)
+	var unknown *knownhosts.KeyError
+	var revoked *knownhosts.RevokedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &revoked):
+		return fmt.Errorf("%w: %s is marked as revoked in %s, line %d; do not log in there before its administrator has given it a new one",
+			errHostKeyRevoked, describeKey(key), revoked.Revoked.Filename, revoked.Revoked.Line)
+	case errors.As(err, &unknown) && len(unknown.Want) == 0:
+		return fmt.Errorf("%w: %s shows %s, and %s has none for it; compare that with `ssh-keygen -lf` on the server itself, then: %s",
+			errHostKeyUnknown, address, describeKey(key), k.path, k.add(address, key))
+	case errors.As(err, &unknown):
+		known := sameKind(unknown.Want, key)
+		return fmt.Errorf("%w: %s shows %s, but %s, line %d, has %s; somebody may stand between. If the server really has a new one, as `ssh-keygen -lf` there shows: ssh-keygen -f %s -R %s && %s",
+			errHostKeyChanged, address, describeKey(key), known.Filename, known.Line, describeKey(known.Key),
+			shellWord(k.path), shellWord(knownhosts.Normalize(address)), k.add(address, key))
+	}
+	return fmt.Errorf("host key of %s: %w", address, err)
+}
+
+// What may be wrong with a host key.
+var (
+	errHostKeyUnknown = errors.New("the host key is not known")
+	errHostKeyChanged = errors.New("the host key has changed")
+	errHostKeyRevoked = errors.New("the host key is revoked")
+)
+
+func describeKey(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }
+
+// sameKind gives the known key of the type that is shown, else the first.
+func sameKind(known []knownhosts.KnownKey, shown ssh.PublicKey) knownhosts.KnownKey {
+	i := slices.IndexFunc(known, func(k knownhosts.KnownKey) bool { return k.Key.Type() == shown.Type() })
+	return known[max(i, 0)]
+}
+
+// add gives the command that makes the key known: this very key, not the one that a second look would bring.
+func (k *hostKeys) add(address string, key ssh.PublicKey) string {
+	return "echo " + shellWord(knownhosts.Line([]string{address}, key)) + " >>" + shellWord(k.path)
+}
+
+func shellWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// algorithms gives the kinds of host key to ask for, those that are known of the server first: it shows one only,
+// and another kind than the known one would look like a change.
+func (k *hostKeys) algorithms(address string) []string {
+	var known []string
+	probe, err := ssh.NewPublicKey(make(ed25519.PublicKey, ed25519.PublicKeySize))
+	if err != nil {
+		return nil // not reached: the key has its size
+	}
+	var unknown *knownhosts.KeyError
+	if errors.As(k.check(address, &net.TCPAddr{}, probe), &unknown) {
+		for _, one := range unknown.Want {
+			known = append(known, signaturesOf(one.Key.Type())...)
+		}
+	}
+	var first, then []string
+	for _, algorithm := range ssh.SupportedAlgorithms().HostKeys {
+		switch {
+		case strings.Contains(algorithm, "-cert-"):
+		case slices.Contains(known, algorithm):
+			first = append(first, algorithm)
+		default:
+			then = append(then, algorithm)
+		}
+	}
+	return append(first, then...)
+}
+
+// signaturesOf gives the signatures of a kind of key. RSA keys do not sign by SHA-1 here.
+func signaturesOf(kind string) []string {
+	if kind == ssh.KeyAlgoRSA {
+		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	}
+	return []string{kind}
+}
+
+// checkSFTPURL refuses what would be lost, or kept where others read it.
+func checkSFTPURL(address *url.URL) error {
+	_, secret := address.User.Password()
+	switch {
+	case secret:
+		return errors.New("the target has a password, which the store must not keep: leave it out, see the README for where it belongs")
+	case address.Hostname() == "" || address.Opaque != "":
+		return fmt.Errorf("target %s: write sftp://name@host:port/folder", address.Redacted())
+	case !plainWord(address.Hostname()) || !printable(address.User.Username()):
+		return fmt.Errorf("target %q: host or name has characters that it should not have", address.Redacted())
+	case !strings.HasPrefix(address.Path, "/") || !printable(address.Path):
+		return fmt.Errorf("target %s: the folder must be there and absolute: write sftp://name@host:port/folder", address.Redacted())
+	case address.RawQuery != "" || address.Fragment != "":
+		return fmt.Errorf("target %s: write %%3F and %%23 for ? and #", address.Redacted())
+	case slices.Contains(strings.Split(address.Path, "/"), ".."):
+		return fmt.Errorf("target %s: has `..`", address.Redacted())
+	}
+	return nil
+}
+
+func plainWord(text string) bool {
+	return printable(text) && !strings.ContainsAny(text, " /\\'\"`$|*?,#@")
+}
+
+// hostAndPort gives the server's address as it is dialled.
+func hostAndPort(address *url.URL) string {
+	port := address.Port()
+	if port == "" {
+		port = "22"
+	}
+	return net.JoinHostPort(strings.ToLower(address.Hostname()), port)
+}

@@ -1,0 +1,286 @@
+package distribute
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+)
+
+// sftpTarget is a folder of a server. Each request has its deadline; one that is late ends the connection, since
+// SFTP can take none back.
+type sftpTarget struct {
+	ctx   context.Context
+	conn  *ssh.Client
+	files *sftp.Client
+	base  string
+	limit time.Duration
+	stop  func() bool // lets the context end without us
+	late  atomic.Bool
+
+	replaces bool // posix-rename@openssh.com
+	flushes  bool // fsync@openssh.com
+	counts   bool // statvfs@openssh.com
+
+	closing sync.WaitGroup // handles whose closing nobody waits for
+}
+
+func newSFTPTarget(ctx context.Context, conn *ssh.Client, files *sftp.Client, base string, limit time.Duration) *sftpTarget {
+	has := func(extension, version string) bool {
+		data, ok := files.HasExtension(extension)
+		return ok && data == version
+	}
+	return &sftpTarget{ctx: ctx, conn: conn, files: files, base: base, limit: limit, stop: func() bool { return true },
+		replaces: has("posix-rename@openssh.com", "1"), flushes: has("fsync@openssh.com", "1"), counts: has("statvfs@openssh.com", "2")}
+}
+
+// Pipelined is true: each request takes a round trip.
+func (t *sftpTarget) Pipelined() bool { return true }
+
+func (t *sftpTarget) full(name string) string { return path.Join(t.base, name) }
+
+// do makes a request, and says of one that failed what it was.
+func (t *sftpTarget) do(what, name string, request func(full string) error) error {
+	timer := time.AfterFunc(t.limit, func() {
+		t.late.Store(true)
+		t.conn.Close()
+	})
+	err := request(t.full(name))
+	timer.Stop()
+	switch {
+	case err == nil:
+		return nil
+	case t.late.Load():
+		err = fmt.Errorf("no answer within %s", t.limit)
+	case errors.Is(err, sftp.ErrSSHFxConnectionLost), errors.Is(err, io.EOF):
+		err = errors.New("the connection to the server was lost")
+	default:
+		err = plainError(err)
+	}
+	return &fs.PathError{Op: what, Path: name, Err: err}
+}
+
+func (t *sftpTarget) checkBase() error {
+	return t.do("target folder", t.base, func(string) error {
+		info, err := t.files.Stat(t.base)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%w; make it, or mount what belongs there", err)
+		case err == nil && !info.IsDir():
+			return syscall.ENOTDIR
+		}
+		return err
+	})
+}
+
+// MakeFolder makes the folders between as well.
+func (t *sftpTarget) MakeFolder(folder string) error {
+	return t.do("make folder", folder, t.files.MkdirAll)
+}
+
+// Exists looks at the name itself, not at what a link points to.
+func (t *sftpTarget) Exists(name string) (there bool, err error) {
+	err = t.do("look at", name, func(full string) error {
+		_, err := t.files.Lstat(full)
+		there = err == nil
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	return there, err
+}
+
+// Read takes the size that the server names for no more than a wish: it must be below the limit, and right.
+func (t *sftpTarget) Read(name string, limit int64) (data []byte, err error) {
+	err = t.do("read", name, func(full string) error {
+		// Before it is opened: opening a named pipe would have the server wait.
+		info, err := t.files.Stat(full)
+		switch {
+		case err != nil:
+			return err
+		case !info.Mode().IsRegular():
+			return errors.New("is no regular file")
+		case info.Size() < 0 || info.Size() > limit:
+			return ErrTooLarge
+		}
+		file, err := t.files.Open(full)
+		if err != nil {
+			return err
+		}
+		defer t.closing.Go(func() { _ = file.Close() })
+		data, err = readExactly(file, int(info.Size()))
+		return err
+	})
+	return data, err
+}
+
+// readExactly reads a file that must have this size. What may follow is asked for at the same time.
+func readExactly(file io.ReaderAt, size int) ([]byte, error) {
+	data := make([]byte, size)
+	var more sync.WaitGroup
+	var after int
+	var afterErr error
+	more.Go(func() { after, afterErr = file.ReadAt(make([]byte, 1), int64(size)) })
+	var err error
+	if size > 0 {
+		_, err = file.ReadAt(data, 0)
+	}
+	more.Wait()
+	if errors.Is(afterErr, io.EOF) {
+		afterErr = nil
+	}
+	switch {
+	case errors.Is(err, io.EOF), err == nil && after > 0:
+		return nil, errors.New("changed while it was read")
+	case cmp.Or(err, afterErr) != nil:
+		return nil, cmp.Or(err, afterErr)
+	}
+	return data, nil
+}
+
+// Write makes the file readable for everyone: the TFTP server runs as someone else. A server that has no
+// permissions is content without.
+func (t *sftpTarget) Write(name string, data []byte) error {
+	err := t.do("write", name, func(full string) error {
+		file, err := t.files.OpenFile(full, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+		if err != nil {
+			return err
+		}
+		var permitting sync.WaitGroup
+		var modeErr error
+		permitting.Go(func() { modeErr = supported(file.Chmod(0o644)) })
+		_, err = file.WriteAt(data, 0)
+		permitting.Wait()
+		if err = cmp.Or(err, modeErr); err == nil && t.flushes {
+			err = file.Sync()
+		}
+		return cmp.Or(err, file.Close())
+	})
+	return t.explain(err, path.Dir(name), len(data))
+}
+
+// supported takes it for no error that a server does not know what was asked.
+func supported(err error) error {
+	var status *sftp.StatusError
+	if errors.As(err, &status) && status.FxCode() == sftp.ErrSSHFxOpUnsupported {
+		return nil
+	}
+	return err
+}
+
+// explain finds out whether a write failed for want of space: version 3 of the protocol has no word for it.
+func (t *sftpTarget) explain(err error, folder string, needed int) error {
+	if err == nil || t.late.Load() || !t.counts {
+		return err
+	}
+	free, known, problem := t.Free(folder)
+	if problem == nil && known && free < uint64(needed) {
+		return fmt.Errorf("%w: %w (%d bytes are free); make room", err, syscall.ENOSPC, free)
+	}
+	return err
+}
+
+// Rename replaces in one step where the server can. Where it cannot, what has the name is moved aside first and
+// put back if the file cannot take its place; see Recover.
+func (t *sftpTarget) Rename(from, to string) error {
+	// Some servers cannot rename what is still open.
+	t.closing.Wait()
+	return t.do("rename", to, func(full string) error {
+		if t.replaces {
+			return t.files.PosixRename(t.full(from), full)
+		}
+		return t.renameInSteps(t.full(from), full)
+	})
+}
+
+func (t *sftpTarget) renameInSteps(from, to string) error {
+	if _, err := t.files.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+		return t.files.Rename(from, to)
+	} else if err != nil {
+		return err
+	}
+	aside := temporary("", kindAside, to)
+	if err := t.files.Rename(to, aside); err != nil {
+		return fmt.Errorf("move the file aside: %w", err)
+	}
+	if err := t.files.Rename(from, to); err != nil {
+		if back := t.files.Rename(aside, to); back != nil {
+			return fmt.Errorf("%w, and the file that was there is now %s: %w", err, aside, back)
+		}
+		return err
+	}
+	_ = t.files.Remove(aside) // the file is in place; Recover takes away what may be left
+	return nil
+}
+
+// Recover gives a file its name back that was left aside, or takes away the one whose place is filled.
+func (t *sftpTarget) Recover(name string) error {
+	if t.replaces {
+		return nil
+	}
+	return t.do("put back", name, func(full string) error {
+		aside := temporary("", kindAside, full)
+		if _, err := t.files.Lstat(aside); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		}
+		_, err := t.files.Lstat(full)
+		if errors.Is(err, fs.ErrNotExist) {
+			return t.files.Rename(aside, full)
+		}
+		return cmp.Or(err, t.files.Remove(aside))
+	})
+}
+
+// Remove takes a file away.
+func (t *sftpTarget) Remove(name string) error { return t.do("remove", name, t.files.Remove) }
+
+// Free gives what is left for us, which may be less than what is left for the administrator there.
+func (t *sftpTarget) Free(folder string) (free uint64, known bool, err error) {
+	if !t.counts {
+		return 0, false, nil
+	}
+	err = t.do("free space of", folder, func(full string) error {
+		space, err := t.files.StatVFS(full)
+		if err == nil {
+			free = space.Bavail * space.Frsize
+		}
+		return err
+	})
+	return free, err == nil, err
+}
+
+// Modified gives a time in whole seconds: the protocol has no finer one.
+func (t *sftpTarget) Modified(name string) (at time.Time, err error) {
+	err = t.do("look at", name, func(full string) error {
+		info, err := t.files.Lstat(full)
+		if err == nil {
+			at = info.ModTime()
+		}
+		return err
+	})
+	return at, err
+}
+
+// Close ends the connection. Nothing is lost by that: all that was written has been flushed and compared.
+func (t *sftpTarget) Close() error {
+	t.stop()
+	t.conn.Close()
+	t.closing.Wait()
+	t.files.Close()
+	return nil
+}
