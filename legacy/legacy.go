@@ -5,7 +5,8 @@
 // the configuration CAPF.cfg, and certificates. The facts come from legacy-layout.md, the words for operations,
 // states and authentication modes from cli.md. One package reads each kind: phonefile, cfgfile and certfile, on lines
 // from text, by a dialect; source finds the files of one machine, machine reads all of them. Two packages read what
-// others keep of phones: usecallmanager the database of those daemons, phonelist lists in CSV. Nothing here writes to
+// others keep of phones: usecallmanager the database of those daemons, phonelist lists in CSV. shape knows fields by
+// their values, and draft writes a dialect to begin with from a file that nobody has described. Nothing here writes to
 // what it reads.
 package legacy
 

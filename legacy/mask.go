@@ -81,6 +81,9 @@ func Mask(content []byte) string {
 	return strings.ReplaceAll(out.String(), "\t", " ")
 }
 
+// Unmasked is Mask without the masks: for a person who asked for it, at a terminal.
+func Unmasked(content []byte) string { return strings.ReplaceAll(printable(content), "\t", " ") }
+
 // MaskText is Mask for text that has been decoded.
 func MaskText(text string) string { return Mask([]byte(text)) }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -13,7 +12,6 @@ import (
 	"capf/legacy"
 	"capf/legacy/certfile"
 	"capf/legacy/machine"
-	"capf/legacy/phonefile"
 	"capf/legacy/source"
 	"capf/runtime/capf"
 )
@@ -32,7 +30,7 @@ type InspectedMachine struct {
 	Files        []InspectedFile    `json:"files"`
 	Certificates []InspectedCert    `json:"certificates"`
 	Settings     []InspectedSetting `json:"settings"`
-	Kept         []KeptLine         `json:"kept-aside"`
+	Kept         []InspectedLine    `json:"kept-aside"`
 	Findings     []Finding          `json:"findings"`
 }
 
@@ -61,10 +59,22 @@ type InspectedRecord struct {
 	Fields []Field `json:"fields"`
 }
 
-// Field is one field and how it was read.
+// Field is one field, how it was read and which bytes it came from.
 type Field struct {
-	Name  string `json:"name"`
+	Name  string `json:"name"` // "not used" for a column without a meaning to us
 	Value string `json:"value"`
+	// Column is what the file calls it, or its number; it stands in the bytes From to To of the line, counted from 1.
+	// Empty for records that do not come from lines.
+	Column string `json:"column,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	From   int    `json:"from,omitempty"`
+	To     int    `json:"to,omitempty"`
+}
+
+// InspectedLine is a line that is kept aside, and its fields as far as it could be cut.
+type InspectedLine struct {
+	KeptLine
+	Fields []Field `json:"fields,omitempty"`
 }
 
 // InspectedCert is a certificate and what it is; what becomes of it is said by the plan.
@@ -89,6 +99,34 @@ type InspectedSetting struct {
 	Key       string `json:"key"`
 	Parameter string `json:"parameter,omitempty"` // empty: no meaning to us
 	Value     string `json:"value"`
+	// From and To are the bytes of the value in the line, counted from 1; 0 for an empty value.
+	From int `json:"from,omitempty"`
+	To   int `json:"to,omitempty"`
+}
+
+// View says whether strings, passwords and what may be one are shown.
+type View bool
+
+// The views. Revealed is for a person at a terminal. Text of private keys is shown in neither.
+const (
+	Masked   View = false
+	Revealed View = true
+)
+
+// secret shows a value that must be masked.
+func (v View) secret(value legacy.Secret) string {
+	if v == Revealed {
+		return value.Reveal()
+	}
+	return value.String()
+}
+
+// text shows a value that may hold a secret.
+func (v View) text(value string) string {
+	if v == Revealed {
+		return legacy.Unmasked([]byte(value))
+	}
+	return legacy.MaskText(value)
 }
 
 // firstRecords is how many records of a file are shown field by field.
@@ -97,6 +135,11 @@ const firstRecords = 5
 // Inspect looks at the sources and changes nothing. What cannot be read is told beside what can; the error is for wrong
 // usage only.
 func Inspect(ctx context.Context, specs []source.Spec, options Options) (*Inspection, error) {
+	return InspectAs(ctx, specs, options, Masked)
+}
+
+// InspectAs is Inspect with a choice of what is shown.
+func InspectAs(ctx context.Context, specs []source.Spec, options Options, view View) (*Inspection, error) {
 	options, err := options.filled()
 	if err != nil {
 		return nil, err
@@ -116,7 +159,7 @@ func Inspect(ctx context.Context, specs []source.Spec, options Options) (*Inspec
 			failed = multierror.Append(failed, err)
 			continue
 		}
-		err = out.inspect(ctx, opened, machine.Options{Dialect: named, Now: options.Clock()})
+		err = out.inspect(ctx, opened, machine.Options{Dialect: named, Now: options.Clock()}, view)
 		failed = multierror.Append(failed, append(problemsOf(err), problemsOf(opened.Close())...)...)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -129,7 +172,7 @@ func Inspect(ctx context.Context, specs []source.Spec, options Options) (*Inspec
 }
 
 // inspect adds a machine with all of it that can be read.
-func (i *Inspection) inspect(ctx context.Context, opened *source.Source, options machine.Options) error {
+func (i *Inspection) inspect(ctx context.Context, opened *source.Source, options machine.Options, view View) error {
 	m, err := readable(opened, options)
 	problems := problemsOf(err)
 	row := InspectedMachine{Machine: opened.Name, Path: absolute(opened.Folder)}
@@ -141,15 +184,18 @@ func (i *Inspection) inspect(ctx context.Context, opened *source.Source, options
 		rows[file.Path] = &row.Files[at]
 	}
 	m.describe(rows, options.Dialect != nil)
-	lines, err := m.look(ctx, rows)
+	lines, err := m.look(ctx, rows, view)
 	problems = append(problems, problemsOf(err)...)
-	for _, line := range slices.Concat(m.Kept, lines) {
-		row.Kept = append(row.Kept, shownLine(m.name, line))
+	for _, line := range m.Kept {
+		row.Kept = append(row.Kept, m.inspectedLine(line, nil, view))
+	}
+	row.Kept = append(row.Kept, lines...)
+	for _, line := range row.Kept {
 		if file := rows[line.File]; file != nil {
 			file.Kept++
 		}
 	}
-	row.Certificates, row.Settings = listed(m.certificateRows()), listed(m.settingRows())
+	row.Certificates, row.Settings = listed(m.certificateRows()), listed(m.settingRows(view))
 	row.Kept, row.Findings = listed(row.Kept), listed(m.findingRows())
 	i.Machines = append(i.Machines, row)
 	return multierror.Append(several(), problems...).ErrorOrNil()
@@ -166,6 +212,9 @@ func readable(opened *source.Source, options machine.Options) (*machineReading, 
 		if err != nil {
 			failed = multierror.Append(failed, problemsOf(err)...)
 			continue
+		}
+		for _, file := range read.PhoneFiles {
+			file.Reading.Trace = firstRecords
 		}
 		all.PhoneFiles = append(all.PhoneFiles, read.PhoneFiles...)
 		all.Further = append(all.Further, read.Further...)
@@ -206,60 +255,6 @@ func (m *machineReading) describe(rows map[string]*InspectedFile, named bool) {
 	}
 }
 
-// look reads the phone files through, and gives the lines that are kept aside.
-func (m *machineReading) look(ctx context.Context, rows map[string]*InspectedFile) ([]legacy.KeptLine, error) {
-	files := m.readings()
-	var kept []legacy.KeptLine
-	for item, err := range m.Items() {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return kept, err
-		}
-		switch item.Kind {
-		case phonefile.KindRecord:
-			row := rows[item.Record.File]
-			if row.Records++; row.Records <= firstRecords {
-				row.First = append(row.First, fieldsOf(item.Record))
-			}
-			newRecord(m.name, item.Record, files[item.Record.File], &m.doubts)
-		case phonefile.KindKept:
-			kept = append(kept, *item.Kept)
-		case phonefile.KindFinding:
-			m.findings = append(m.findings, *item.Finding)
-		}
-	}
-	return kept, nil
-}
-
-// fieldsOf shows a record field by field, strings masked.
-func fieldsOf(from *phonefile.Record) InspectedRecord {
-	out := InspectedRecord{Line: from.Line, Device: from.Device}
-	add := func(name, value string) {
-		if value != "" {
-			out.Fields = append(out.Fields, Field{name, value})
-		}
-	}
-	add("device", from.Device)
-	add("operation", string(from.Operation))
-	add("state", string(from.State))
-	add("status time", from.StatusTime.String())
-	add("authentication mode", string(from.AuthenticationMode))
-	add("authentication string", from.AuthenticationString.String())
-	if from.KeySize != 0 {
-		add("key size", strconv.Itoa(from.KeySize))
-	}
-	add("key size", from.Curve)
-	add("ended", string(from.Ended))
-	add("completes by", from.CompletesBy.String())
-	add("description", legacy.MaskText(from.Description))
-	for _, extra := range from.Extra {
-		add("not used", extra.String())
-	}
-	return out
-}
-
 func (m *machineReading) certificateRows() []InspectedCert {
 	var out []InspectedCert
 	for _, c := range m.Certificates {
@@ -269,15 +264,6 @@ func (m *machineReading) certificateRows() []InspectedCert {
 			Serial: capf.FormatSerial(c.Parsed.SerialNumber), NotBefore: c.Parsed.NotBefore.UTC(), NotAfter: c.Parsed.NotAfter.UTC(),
 			Signed: signed, SelfSignature: c.Signature, SHA256: fmt.Sprintf("%x", c.SHA256),
 		})
-	}
-	return out
-}
-
-func (m *machineReading) settingRows() []InspectedSetting {
-	var out []InspectedSetting
-	for _, s := range m.Settings() {
-		out = append(out, InspectedSetting{File: s.File, Line: s.Line, Section: legacy.MaskText(s.Section), Key: shownKey(s),
-			Parameter: s.Parameter, Value: s.Shown()})
 	}
 	return out
 }

@@ -32,14 +32,45 @@ func TestInspect(t *testing.T) {
 		len(phones.SHA256) != 64 || phones.Size == 0 || len(phones.First) != firstRecords {
 		t.Errorf("phone file %+v", phones)
 	}
-	want := "[{device SEP00112F001CF1} {operation install} {state pending} {status time 2005-06-29T14:00:00} " +
-		"{authentication mode authentication-string} {authentication string ********} {key size 1024} " +
-		"{description M. Rossi (moved)} {not used location=Floor 4}]"
+	want := "[{device SEP00112F001CF1 Device Name 2 1 15} {operation install Operation 2 17 31} {state pending Status 2 33 49} " +
+		"{status time 2005-06-29T14:00:00 Status Time 2 51 69} {authentication mode authentication-string Authentication Mode 2 71 94} " +
+		"{authentication string ******** Authentication String 2 96 99} {key size 1024 Key Size 2 101 104} " +
+		"{description M. Rossi (moved) Description 2 107 122} {not used Floor 4 location 2 125 131}]"
 	if got := fmt.Sprint(phones.First[0].Fields); got != want {
 		t.Errorf("first record\n%s, want\n%s", got, want)
 	}
 	if kept := m.Kept[len(m.Kept)-1]; kept.Reason == "" || kept.Line != 32 || !strings.Contains(kept.Text, "Kiosk") {
 		t.Errorf("line kept aside %+v", kept)
+	} else if got := fmt.Sprint(kept.Fields[0], kept.Fields[1], kept.Fields[3]); got != "{device SEP********F002C27 Device Name 32 1 15} "+
+		"{operation No Pending Operation Operation 32 17 36} {status time ********-02-30 14:03:57 Status Time 32 54 72}" {
+		t.Errorf("fields of a line kept aside: %s", got)
+	}
+}
+
+// TestInspectRevealed: what is masked otherwise is shown, but for private keys.
+func TestInspectRevealed(t *testing.T) {
+	specs := folders(t, map[string]map[string]string{"a": {
+		"CAPF.phone": header + "\n" + device + ",install,pending,,authentication string,47110815,,Room 4712\n" + device + ",instal,,,,47110816,,\n" +
+			"-----BEGIN PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END PRIVATE KEY-----\n" + strings.Repeat(device+",install,pending,,authentication string,47110815,,\n", 30),
+		"CAPF.cfg": "KeySize=1024\nTracePassword=geheim\n",
+	}})
+	for _, view := range []View{Masked, Revealed} {
+		inspection, err := InspectAs(context.Background(), specs, testOptions(), view)
+		if err != nil || len(inspection.Problems) != 0 {
+			t.Fatal(inspection.Problems, err)
+		}
+		shown := fmt.Sprintf("%+v", inspection)
+		for _, secret := range []string{"47110815", "Room 4712", "47110816", "geheim"} {
+			if strings.Contains(shown, secret) != (view == Revealed) {
+				t.Errorf("revealed %v: %q is among it or is not", view, secret)
+			}
+		}
+		if strings.Contains(shown, "MIIE") {
+			t.Errorf("text of a private key is shown")
+		}
+		if !strings.Contains(shown, twiceInFile) || inspection.Machines[0].Settings[1].From != 15 {
+			t.Errorf("inspection %s", shown)
+		}
 	}
 }
 

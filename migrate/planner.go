@@ -110,6 +110,7 @@ func (p *planner) decide(ctx context.Context) (err error) {
 	maps.Copy(after, taken(p.settings))
 	p.build = builder{now: p.options.Clock().UTC(), parameters: after, random: p.options.Random}
 	p.groups = p.reading.groups()
+	p.reading.noteTwice(p.groups)
 	if err := p.consult(ctx); err != nil {
 		return err
 	}

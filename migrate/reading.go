@@ -75,9 +75,8 @@ const batch = 4000
 // gather reads the phone files through once and remembers what is compared of each record. It tells how many it has, and
 // of each line kept aside.
 func (m *machineReading) gather(ctx context.Context, progress func(done int), kept func(legacy.KeptLine)) error {
-	files := m.readings()
 	var room []record // records are made many at a time, and never move
-	for item, err := range m.Items() {
+	for item, err := range ahead(m.Items()) {
 		if err != nil {
 			return err
 		}
@@ -92,7 +91,7 @@ func (m *machineReading) gather(ctx context.Context, progress func(done int), ke
 			if len(room) == 0 {
 				room = make([]record, 256)
 			}
-			room[0] = newRecord(m.name, item.Record, files[item.Position.File], &m.doubts)
+			room[0] = newRecord(m.name, item.Record, &m.doubts)
 			m.records, room = append(m.records, &room[0]), room[1:]
 		case phonefile.KindKept:
 			m.keep(*item.Kept)
@@ -105,15 +104,6 @@ func (m *machineReading) gather(ctx context.Context, progress func(done int), ke
 		}
 	}
 	return nil
-}
-
-// readings finds how a phone file is read by its path.
-func (m *machineReading) readings() map[string]*phonefile.File {
-	out := map[string]*phonefile.File{}
-	for _, file := range m.PhoneFiles {
-		out[file.Path] = file.Reading
-	}
-	return out
 }
 
 // allFindings gives everything that was found about a machine, also about the meaning of its records.

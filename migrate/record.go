@@ -38,9 +38,8 @@ type record struct {
 	settled *settlement  // of the record that a phone is taken from, where there is more to know than the record
 }
 
-// newRecord reads the meaning of a record; what is doubtful about it goes to the doubts. The file is nil for a record
-// that was not read by a dialect.
-func newRecord(machine string, from *phonefile.Record, file *phonefile.File, doubts *doubts) record {
+// newRecord reads the meaning of a record; what is doubtful about it goes to the doubts.
+func newRecord(machine string, from *phonefile.Record, doubts *doubts) record {
 	out := record{
 		machine: machine, file: from.File, line: from.Line, device: from.Device, offset: from.Offset, size: int32(len(from.Bytes)),
 		digest: sha256.Sum256(from.Bytes), content: contentOf(from), time: from.StatusTime,
@@ -55,7 +54,7 @@ func newRecord(machine string, from *phonefile.Record, file *phonefile.File, dou
 	if out.description != from.Description {
 		doubts.add(from.Position, "description is longer than 128 bytes or has control characters: stored without the rest")
 	}
-	out.status, out.operation = statusOf(from, file, doubts)
+	out.status, out.operation = statusOf(from, doubts)
 	if out.usesString() {
 		// The reader has checked its shape; one that is none is no string.
 		out.secret, _ = capf.ParseAuthenticationString(strings.Clone(from.AuthenticationString.Reveal()))
@@ -64,16 +63,13 @@ func newRecord(machine string, from *phonefile.Record, file *phonefile.File, dou
 }
 
 // statusOf says how far which operation has come.
-func statusOf(from *phonefile.Record, file *phonefile.File, doubts *doubts) (capf.Status, capf.Operation) {
+func statusOf(from *phonefile.Record, doubts *doubts) (capf.Status, capf.Operation) {
 	operation := capf.Operation(from.Operation)
 	named := operation != "" && operation != capf.OperationNone
 	switch from.State {
 	case legacy.StateSuccess, legacy.StateFailed:
 		if !named {
 			operation = capf.Operation(from.Ended)
-		}
-		if !named && operation == "" && file != nil {
-			operation = capf.Operation(endedOperation(from, file.Dialect))
 		}
 		if operation == "" {
 			doubts.add(from.Position, "an operation has ended, and nothing says which: taken for an installation")

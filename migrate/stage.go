@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -16,6 +17,7 @@ type run struct {
 	id      int64
 	before  capf.StagedRows // by a run that was broken off
 	records int             // in all
+	taken   []*record       // those that phones are taken from, in the order of the phones
 }
 
 func (r *run) report() *Report {
@@ -29,8 +31,12 @@ func (r *run) report() *Report {
 func (r *run) stage(ctx context.Context, actor string, counts capf.MigrationCounts) (int64, error) {
 	var err error
 	r.records = counts.Records
+	basis := r.basis()
+	r.eachTaken(func(one *record) { r.taken = append(r.taken, one) })
+	// Nobody asks any more how it came to that, and of many phones that is much.
+	r.groups, r.outcomes = nil, nil
 	r.id, err = r.staging.BeginRun(ctx, capf.MigrationRun{
-		Key: r.key, Basis: r.basis(), Dialect: absolute(r.options.Dialect), Prefer: r.options.Prefer, StartedAt: r.build.now, By: actor,
+		Key: r.key, Basis: basis, Dialect: absolute(r.options.Dialect), Prefer: r.options.Prefer, StartedAt: r.build.now, By: actor,
 		Sources: r.reading.rows(), Counts: counts, Decisions: r.options.Decisions.made(), Missing: r.accepted(),
 	})
 	if err != nil {
@@ -105,8 +111,6 @@ func importRow(known *record, bytes []byte) capf.ImportRecord {
 
 // stagePhones stages what becomes of the phones, in their order.
 func (r *run) stagePhones(ctx context.Context) (err error) {
-	total := 0
-	r.eachTaken(func(*record) { total++ })
 	work := newBehind()
 	defer work.end(&err)
 	done := r.before.Phones
@@ -115,19 +119,17 @@ func (r *run) stagePhones(ctx context.Context) (err error) {
 			return err
 		}
 		done += len(rows)
-		r.options.Progress(PhasePhones, done, total)
+		r.options.Progress(PhasePhones, done, len(r.taken))
 		return nil
 	})
-	r.eachTaken(func(one *record) {
-		if err == nil {
-			err = phones.add(func() (row capf.StagedPhone) {
-				row, err = r.stagedPhone(one)
-				return row
-			})
+	for _, one := range r.taken {
+		failed := phones.add(func() (row capf.StagedPhone) {
+			row, err = r.stagedPhone(one)
+			return row
+		})
+		if err = cmp.Or(err, failed); err != nil {
+			return err
 		}
-	})
-	if err != nil {
-		return err
 	}
 	return phones.flush()
 }

@@ -2,6 +2,8 @@ package migrate
 
 import (
 	"context"
+	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -9,24 +11,30 @@ import (
 	"capf/runtime/capf"
 )
 
-// phones compares the phones in the store with the records that they were taken from.
+// phones compares the phones in the store with the records that they were taken from. The store gives both, phones and
+// where they come from, in the order of the devices; so neither is kept.
 func (v *verifier) phones(ctx context.Context) error {
 	groups := groupsBy(v.reading.groups())
-	err := v.store.Provenances(ctx, func(device string, provenance capf.Provenance) error {
-		if g := groups.find(device); g != nil {
-			g.origin = newOrigin(provenance)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
+	next, stop := iter.Pull2(ahead(v.origins(ctx)))
+	defer stop()
+	var from provenance
+	var failed error
 	seen := make([]bool, len(groups))
-	err = v.store.Phones(ctx, capf.PhoneFilter{}, func(phone capf.Phone) error {
-		if at, found := groups.place(phone.Device); found && groups[at].origin != nil {
-			v.phone(groups[at], &phone)
-			seen[at] = true
+	err := v.store.Phones(ctx, capf.PhoneFilter{}, func(phone capf.Phone) error {
+		for more := true; from.device < phone.Device && more; {
+			from, failed, more = next()
 		}
+		if failed != nil {
+			return failed
+		}
+		at, found := groups.place(phone.Device)
+		if !found || from.device != phone.Device {
+			return nil // not of the sources, or added or removed while we look
+		}
+		g := *groups[at]
+		g.origin = from.origin
+		v.phone(&g, &phone)
+		seen[at] = true
 		return nil
 	})
 	if err != nil {
@@ -39,6 +47,27 @@ func (v *verifier) phones(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// provenance is where the store's version of a phone comes from.
+type provenance struct {
+	device string
+	origin *origin
+}
+
+func (v *verifier) origins(ctx context.Context) iter.Seq2[provenance, error] {
+	return func(yield func(provenance, error) bool) {
+		enough := errors.New("enough")
+		err := v.store.Provenances(ctx, func(device string, from capf.Provenance) error {
+			if !yield(provenance{device, newOrigin(from)}, nil) {
+				return enough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, enough) {
+			yield(provenance{}, err)
+		}
+	}
 }
 
 // phone compares one phone.

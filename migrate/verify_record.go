@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -52,7 +53,7 @@ func (o *inOrder) find(at spot) *record {
 // records compares every record with the one that was stored from its place.
 func (v *verifier) records(ctx context.Context) error {
 	read := v.reading.inOrder()
-	err := v.store.ImportRecords(ctx, v.run, func(stored capf.ImportRecord) error {
+	err := v.eachStored(ctx, func(stored capf.ImportRecord) error {
 		r := read.find(spot{stored.Machine, stored.File, stored.Line})
 		if r == nil {
 			if v.wasRead(stored.Machine) {
@@ -76,6 +77,30 @@ func (v *verifier) records(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// eachStored hands out the stored records, while the next ones are fetched.
+func (v *verifier) eachStored(ctx context.Context, yield func(capf.ImportRecord) error) error {
+	enough := errors.New("enough")
+	for stored, err := range ahead(func(yield func(capf.ImportRecord, error) bool) {
+		err := v.store.ImportRecords(ctx, v.run, func(stored capf.ImportRecord) error {
+			if !yield(stored, nil) {
+				return enough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, enough) {
+			yield(capf.ImportRecord{}, err)
+		}
+	}) {
+		if err == nil {
+			err = yield(stored)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // compareRecord says what is not the same of a record and the one stored from its place.

@@ -13,6 +13,7 @@ import (
 
 	"capf/runtime/capf"
 	"capf/runtime/daemon"
+	"capf/runtime/store"
 	"capf/runtime/store/sqlite"
 )
 
@@ -23,6 +24,11 @@ func (m *measuredMigration) beside(b *testing.B) {
 	const device = "SEPFFFFFFFFFFFF"
 	i := newActivated(b)
 	i.capf("phone", "add", device, "--operation", "install", "--auth", "null-string")
+	serving, err := store.TakeServeLock(i.data) // as the service does
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer serving.Release()
 	ctx, stop := context.WithCancel(b.Context())
 	var others sync.WaitGroup
 	others.Go(func() { m.locked = max(m.locked, i.watchLock(b, ctx)) })
@@ -61,15 +67,15 @@ func (i *installation) watchLock(b *testing.B, ctx context.Context) (longest tim
 
 // session does what sessions do with the store of the service, and notes what it waited for at most.
 func (m *measuredMigration) session(b *testing.B, ctx context.Context, i *installation, device string) {
-	store, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(i.data, daemon.StoreFile)})
+	open, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(i.data, daemon.StoreFile)})
 	if err != nil {
 		b.Error(err)
 		return
 	}
-	defer store.Close()
+	defer open.Close()
 	for ctx.Err() == nil {
 		begin := time.Now()
-		phone, err := store.Phone(context.Background(), device)
+		phone, err := open.Phone(context.Background(), device)
 		if err != nil {
 			b.Error(err)
 			return
@@ -77,7 +83,7 @@ func (m *measuredMigration) session(b *testing.B, ctx context.Context, i *instal
 		read := time.Now()
 		m.readsAfter = max(m.readsAfter, read.Sub(begin))
 		info := capf.SessionInfo{Instance: "bench", Address: "192.0.2.7", TLS: "1.0", Started: read}
-		if err := store.BeginOperation(context.Background(), device, phone.Last.Ref, info); err != nil {
+		if err := open.BeginOperation(context.Background(), device, phone.Last.Ref, info); err != nil {
 			b.Error(err)
 			return
 		}

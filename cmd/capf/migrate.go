@@ -15,6 +15,7 @@ type migrateCommands struct {
 	Run     migrateRunCommand     `cmd:"" help:"Take the sources over, all at once or not at all."`
 	Verify  migrateVerifyCommand  `cmd:"" help:"Read the sources of a run again and compare them with the store."`
 	List    migrateListCommand    `cmd:"" help:"The runs that were applied."`
+	Dialect migrateDialectCommand `cmd:"" help:"Print a dialect file to begin with, made from the data; no string is in it."`
 
 	Rollback migrateRollbackCommand `cmd:"" help:"Go back before a run, the newest first; what was changed since stays."`
 }
@@ -68,6 +69,7 @@ func (c *migrateRunCommand) Run(app *app) (err error) {
 	}
 	defer closeInto(&err, store)
 	var report *migrate.Report
+	defer lean()()
 	err = app.migrating("migrate run", func() (err error) {
 		options := c.options(c.mergeFlags)
 		bar := app.newPhases()
@@ -110,6 +112,7 @@ type migrateVerifyCommand struct {
 
 // Run compares; where something is not as it should be the exit status is 1.
 func (c *migrateVerifyCommand) Run(app *app) error {
+	defer lean()()
 	return app.withStore(func(store *sqlite.Store) error {
 		bar := app.newPhases()
 		found, err := migrate.VerifyTelling(app.ctx, c.RunID, store, bar.set)

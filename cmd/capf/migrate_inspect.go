@@ -4,11 +4,15 @@ import (
 	"fmt"
 	"strings"
 
+	"capf/legacy"
 	"capf/migrate"
 	"capf/runtime/capf"
 )
 
-type migrateInspectCommand struct{ sourceFlags }
+type migrateInspectCommand struct {
+	sourceFlags
+	Reveal bool `help:"Show strings and passwords too; on a terminal only."`
+}
 
 // Run shows what is there. What cannot be read is named beside what can, and makes the exit status 1.
 func (c *migrateInspectCommand) Run(app *app) error {
@@ -16,7 +20,11 @@ func (c *migrateInspectCommand) Run(app *app) error {
 	if err != nil {
 		return err
 	}
-	found, err := migrate.Inspect(app.ctx, specs, c.options(mergeFlags{}))
+	if c.Reveal && !isTerminal(app.stdout) {
+		return &capf.Error{Code: capf.CodeInvalid, Message: "--reveal shows authentication strings, so it is for a terminal only",
+			Hint: "leave it out to have them masked"}
+	}
+	found, err := migrate.InspectAs(app.ctx, specs, c.options(mergeFlags{}), migrate.View(c.Reveal))
 	if err != nil {
 		return err
 	}
@@ -52,15 +60,15 @@ func printMachine(out *section, m migrate.InspectedMachine) {
 	}
 	for _, file := range m.Files {
 		for _, record := range file.First {
-			fields := make([]string, len(record.Fields))
-			for i, field := range record.Fields {
-				fields[i] = field.Name + " = " + field.Value
-			}
-			out.row(name+"first records of "+file.File, "line %d\t%s", record.Line, strings.Join(fields, ", "))
+			out.row(name+"first records of "+file.File+" (field [bytes of its line])", "line %d\t%s", record.Line, fieldList(record.Fields, record.Line))
 		}
 	}
 	for _, one := range m.Settings {
-		out.row(name+"settings", "%s:%d\t%s = %s\t%s", one.File, one.Line, one.Key, one.Value, one.Parameter)
+		place := ""
+		if one.From > 0 {
+			place = fmt.Sprintf(" [%d-%d]", one.From, one.To)
+		}
+		out.row(name+"settings", "%s:%d%s\t%s = %s\t%s", one.File, one.Line, place, one.Key, one.Value, one.Parameter)
 	}
 	for _, one := range m.Certificates {
 		out.row(name+"certificates", "%s:%d\t%s\tissued by %s\t%s to %s\t%s, own signature %s", one.File, one.Line, one.Subject, one.Issuer,
@@ -68,8 +76,31 @@ func printMachine(out *section, m migrate.InspectedMachine) {
 	}
 	for _, one := range m.Kept {
 		out.row(name+"kept aside", "%s:%d\t%s\t%s", one.File, one.Line, one.Reason, one.Text)
+		if one.Fields != nil {
+			out.row(name+"kept aside", "\t%s", fieldList(one.Fields, one.Line))
+		}
 	}
 	for _, one := range m.Findings {
 		out.row(name+"findings", "%s:%d\t%s\t%s", one.File, one.Line, one.Severity, one.Reason)
 	}
+}
+
+// fieldList shows fields with the bytes that they came from, and the line where it is not that of the record.
+func fieldList(fields []migrate.Field, line int) string {
+	texts := make([]string, len(fields))
+	for i, field := range fields {
+		name := field.Name
+		if field.Column != "" && legacy.Normalise(field.Column) != legacy.Normalise(name) {
+			name += fmt.Sprintf(" (%s)", field.Column)
+		}
+		switch {
+		case field.To == 0:
+		case field.Line != line:
+			name += fmt.Sprintf(" [line %d: %d-%d]", field.Line, field.From, field.To)
+		default:
+			name += fmt.Sprintf(" [%d-%d]", field.From, field.To)
+		}
+		texts[i] = name + " = " + field.Value
+	}
+	return strings.Join(texts, ", ")
 }

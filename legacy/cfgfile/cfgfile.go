@@ -1,14 +1,16 @@
 // Package cfgfile reads CAPF.cfg, the configuration of CAPF 1.0(1), by a dialect.
 //
-// Its format is not public (legacy-layout.md): a dialect says which mark ends a key and whether there are sections.
-// Keys that mean one of the parameters of cli.md are named so; all others are given as they are, and lines that are
+// Its format is not public (legacy-layout.md): a dialect says which mark ends a key and whether there are sections, or
+// that key and value are columns. Keys that mean one of the parameters of cli.md are named so; all others are given as they are, and lines that are
 // not understood are kept aside.
 package cfgfile
 
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"capf/legacy"
@@ -31,8 +33,10 @@ type Setting struct {
 	Value legacy.Secret
 	// Secret tells that the value must not be shown, judging by the key.
 	Secret bool
-	// Bytes are the original ones, line end included.
-	Bytes []byte
+	// Bytes are the original ones, line end included. From and To are those of the value: the first, counted from 0, and
+	// the one after the last.
+	Bytes    []byte
+	From, To int
 }
 
 // Shown gives the value for a person to look at: masked if the key is password-like, its runs of 4 to 10 digits
@@ -70,26 +74,29 @@ var errNothing = errors.New("no line with a key and a value")
 
 // ReadAs reads a configuration by the dialect named and no other.
 func ReadAs(input legacy.Input, named *dialect.Dialect) (*File, error) {
-	encoding := named.Encoding
-	if encoding == "" {
+	found := text.Found{Encoding: named.Encoding}
+	if named.Encoding == "" {
 		var err error
-		if encoding, err = text.Detect(input); err != nil {
+		if found, err = text.Find(input); err != nil {
 			return nil, err
 		}
 	}
-	return read(input, named, encoding)
+	return read(input, named, found)
 }
 
 // Read reads a configuration by the one dialect that fits. Its error names the lines that stand in the way.
 func Read(input legacy.Input, candidates []*dialect.Dialect) (*File, error) {
-	found, err := text.Detect(input)
-	if err != nil {
-		return nil, err
+	found := text.Found{Encoding: dialect.Named(dialect.Configuration, candidates)}
+	if found.Encoding == "" {
+		var err error
+		if found, err = text.Find(input); err != nil {
+			return nil, err
+		}
 	}
 	var readings []*dialect.Reading
 	var files []*File
 	for _, candidate := range candidates {
-		if !candidate.Reads(dialect.Configuration) || candidate.Encoding != "" && candidate.Encoding != found {
+		if !candidate.Reads(dialect.Configuration) || candidate.Encoding != "" && candidate.Encoding != found.Encoding {
 			continue
 		}
 		file, err := read(input, candidate, found)
@@ -104,8 +111,8 @@ func Read(input legacy.Input, candidates []*dialect.Dialect) (*File, error) {
 		return nil, err
 	}
 	at := slices.IndexFunc(files, func(file *File) bool { return file.Dialect == chosen })
-	if at < 0 {
-		return &File{Encoding: found}, nil
+	if at < 0 || len(files[at].Settings)+len(files[at].Kept) == 0 {
+		return &File{Encoding: found.Encoding}, nil
 	}
 	return files[at], nil
 }
@@ -116,7 +123,7 @@ func (f *File) reading() *dialect.Reading {
 		reading.MarkRead(setting.Line)
 	}
 	for _, kept := range f.Kept {
-		reading.MarkUnread(kept.Line, kept.Reason)
+		reading.MarkUnread(kept.Line, kept.Reason+" in "+strconv.Quote(kept.Shown()))
 	}
 	if len(f.Settings) == 0 && len(f.Kept) > 0 {
 		reading.Structure = errNothing
@@ -124,26 +131,78 @@ func (f *File) reading() *dialect.Reading {
 	return reading
 }
 
-func read(input legacy.Input, by *dialect.Dialect, encoding text.Encoding) (*File, error) {
-	reader := reader{File: &File{Dialect: by, Encoding: encoding}, input: input}
-	for line, err := range text.Lines(input, encoding) {
-		if err != nil {
+func read(input legacy.Input, by *dialect.Dialect, found text.Found) (*File, error) {
+	reader := reader{File: &File{Dialect: by, Encoding: found.Encoding}, input: input}
+	if by.Form == dialect.Headerless {
+		if err := reader.findSeparator(); err != nil {
 			return nil, err
 		}
-		if line.Offset+line.Size > MaxFile {
-			return nil, fmt.Errorf("%s: larger than %d bytes: not a configuration of CAPF", reader.at(line), MaxFile)
+	}
+	for line, err := range reader.lines() {
+		if err != nil {
+			return nil, err
 		}
 		reader.line(line)
 	}
 	reader.noteTwice()
+	if note := found.Note(); note != "" {
+		reader.Findings = append(reader.Findings, legacy.Finding{Position: legacy.Position{File: input.File}, Severity: legacy.Note, Reason: note})
+	}
 	return reader.File, nil
 }
 
 // reader holds what a line depends on.
 type reader struct {
 	*File
-	input   legacy.Input
-	section string
+	input     legacy.Input
+	section   string
+	separator byte // between key and value where they are columns; 0: it is not known
+}
+
+// lines are those of a file that may be a configuration.
+func (r *reader) lines() iter.Seq2[text.Line, error] {
+	return func(yield func(text.Line, error) bool) {
+		for line, err := range text.Lines(r.input, r.Encoding) {
+			if err == nil && line.Offset+line.Size > MaxFile {
+				yield(line, fmt.Errorf("%s: larger than %d bytes: not a configuration of CAPF", r.at(line), MaxFile))
+				return
+			}
+			if !yield(line, err) {
+				return
+			}
+		}
+	}
+}
+
+// findSeparator takes the one before which most names of parameters stand; none where there is no such name, or where
+// two are equal.
+func (r *reader) findSeparator() error {
+	counts := map[byte]int{}
+	for line, err := range r.lines() {
+		if err != nil {
+			return err
+		}
+		if line.Problem != "" || r.Dialect.IsComment(line.Text) {
+			continue
+		}
+		for _, separator := range r.Dialect.Separators {
+			if row, problem := r.Dialect.CutRow(nil, line.Text, separator[0]); problem == "" && len(row) == 2 {
+				if _, known := r.Dialect.Parameter(row[0]); known {
+					counts[separator[0]]++
+				}
+			}
+		}
+	}
+	most := 0
+	for separator, count := range counts {
+		switch {
+		case count > most:
+			r.separator, most = separator, count
+		case count == most:
+			r.separator = 0
+		}
+	}
+	return nil
 }
 
 func (r *reader) at(line text.Line) legacy.Position {
@@ -151,28 +210,53 @@ func (r *reader) at(line text.Line) legacy.Position {
 }
 
 func (r *reader) line(line text.Line) {
-	trimmed := strings.TrimSpace(line.Text)
+	section, isSection := r.Dialect.CutSection(line.Text)
 	switch {
 	case line.Problem != "":
 		r.keep(line, line.Problem)
-	case trimmed == "" || r.Dialect.IsComment(trimmed):
-	case r.Dialect.Sections && strings.HasPrefix(trimmed, "[") && strings.HasSuffix(trimmed, "]"):
-		r.section = strings.TrimSpace(trimmed[1 : len(trimmed)-1])
+	case strings.TrimSpace(line.Text) == "" || r.Dialect.IsComment(line.Text):
+	case isSection:
+		r.section = section
 	default:
-		r.setting(line, trimmed)
+		r.setting(line)
 	}
 }
 
-func (r *reader) setting(line text.Line, trimmed string) {
-	key, value, problem := r.Dialect.CutPair(trimmed)
+// cut gives key, value and the place of the value in the text of a line.
+func (r *reader) cut(line string) (key, value string, at dialect.Span, problem string) {
+	if r.Dialect.Form != dialect.Headerless {
+		if key, value, problem = r.Dialect.CutPair(line); problem == "" {
+			at = r.Dialect.PairSpan(line)
+		}
+		return key, value, at, problem
+	}
+	if r.separator == 0 {
+		return "", "", at, "no separator after the name of a parameter in the whole file"
+	}
+	row, problem := r.Dialect.CutRow(nil, line, r.separator)
+	switch {
+	case problem != "":
+		return "", "", at, problem
+	case len(row) != 2:
+		return "", "", at, fmt.Sprintf("has %d columns, a setting has 2", len(row))
+	case row[0] == "":
+		return "", "", at, "no key before the separator"
+	}
+	return row[0], row[1], r.Dialect.RowSpans(line, r.separator)[1], ""
+}
+
+func (r *reader) setting(line text.Line) {
+	key, value, at, problem := r.cut(line.Text)
 	if problem != "" {
 		r.keep(line, problem)
 		return
 	}
 	parameter, _ := r.Dialect.Parameter(key)
+	places := line.Places(r.Encoding)
 	r.Settings = append(r.Settings, Setting{
 		Position: r.at(line), Section: r.section, Key: key, Parameter: parameter,
 		Value: legacy.NewSecret(value), Secret: legacy.IsSecretKey(key), Bytes: line.Raw,
+		From: places[at.From], To: places[at.To],
 	})
 	if line.Torn {
 		r.warn(line, "the file ends without a line end: see whether the last value is whole")

@@ -42,7 +42,8 @@ func TestRead(t *testing.T) {
 		"9|Network|KeonJurisdictionID|keon-jurisdiction-id||false",
 		"10|Network|Müll||ä|false",
 	}
-	if diff := cmp.Diff(want, got); diff != "" || len(file.Kept) > 0 || len(file.Findings) > 0 {
+	if diff := cmp.Diff(want, got); diff != "" || len(file.Kept) > 0 || len(file.Findings) != 1 ||
+		!strings.Contains(file.Findings[0].Reason, "read as windows-1252") {
 		t.Errorf("%s\nkept %v, findings %v", diff, file.Kept, file.Findings)
 	}
 	if file.Dialect.Name != "blocks" || file.Encoding != text.Windows1252 {
@@ -50,6 +51,36 @@ func TestRead(t *testing.T) {
 	}
 	if raw := string(file.Settings[0].Bytes); raw != "CertificateIssuer=CAPF\r\n" {
 		t.Errorf("bytes %q", raw)
+	}
+}
+
+// Name and value may be columns; the separator is the one that stands after names of parameters.
+func TestReadColumns(t *testing.T) {
+	for _, separator := range []string{",", ";", "\t", "|"} {
+		content := strings.ReplaceAll("# settings\nKeySize;1024\nCAPF Phone Port;3804\nTrace; 5\nIssuer;\"O=A, CN=CAPF: x\"\n", ";", separator)
+		file := mustRead(t, content)
+		if file.Dialect.Name != "headerless" || len(file.Settings) != 4 || len(file.Kept) > 0 {
+			t.Fatalf("%q: %v, kept %v", separator, file.Settings, file.Kept)
+		}
+		last := file.Settings[3]
+		if last.Parameter != "certificate-issuer" || last.Value.Reveal() != "O=A, CN=CAPF: x" || string(last.Bytes[last.From:last.To]) != last.Value.Reveal() {
+			t.Errorf("%q: %v, bytes %d to %d of %q", separator, last, last.From, last.To, last.Bytes)
+		}
+	}
+	file := mustRead(t, "KeySize,1024\n"+strings.Repeat("a,b\n", 30)+"a\n,b\na,b,c\n")
+	if len(file.Settings) != 31 || len(file.Kept) != 3 {
+		t.Errorf("%d settings, kept %v", len(file.Settings), file.Kept)
+	}
+}
+
+func TestBytesOfValues(t *testing.T) {
+	for content, want := range map[string]string{
+		"KeySize=1024\r\n": "1024", "a : \"b \" \r\n": "b ", "Tr\xfcmmer\t=\t\xe4\xf6 \r\n": "\xe4\xf6", "a=\r\n": "", "a=\"\"\r\n": "",
+	} {
+		s := mustRead(t, content).Settings[0]
+		if got := string(s.Bytes[s.From:s.To]); got != want {
+			t.Errorf("%q: bytes %d to %d are %q", content, s.From, s.To, got)
+		}
 	}
 }
 
@@ -85,7 +116,7 @@ func TestKeptAside(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	tests := []struct{ name, content, want string }{
-		{"too many lines that are none", strings.Repeat("a=b\n", 8) + "x\n", "CAPF.cfg: no dialect fits: blocks: reads 8 of 9 lines, fewer than nine in ten: line 9: no key and value"},
+		{"too many lines that are none", strings.Repeat("a=b\n", 8) + "x\n", "CAPF.cfg: no dialect fits: blocks: reads 8 of 9 lines, fewer than nine in ten: line 9: no key and value in \"x\""},
 		{"no setting", "hello\n", "blocks: no line with a key and a value"},
 		{"too large", strings.Repeat("a=b\n", cfgfile.MaxFile/4+1), "CAPF.cfg:262145: larger than 1048576 bytes"},
 		{"encoding", "ä=1\n\xe4=1\n", "encoding is not clear"},
@@ -146,32 +177,44 @@ func TestFindings(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add([]byte("a=b\n[x]\n; y\nz\n"))
 	f.Add([]byte("a: \"b\"\r\n-----BEGIN PRIVATE KEY-----\r\nMIIE\r\n-----END PRIVATE KEY-----\r\nc=d\x1a"))
-	by := dialect.Builtin()[1]
+	f.Add([]byte("KeySize;1024\nx;\"y\"\n;\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		input := legacy.BytesInput("CAPF.cfg", content)
-		file, err := cfgfile.ReadAs(input, by)
-		if err != nil {
-			return
-		}
-		given := map[int64]string{}
-		for _, setting := range file.Settings {
-			given[int64(setting.Line)<<32] = string(setting.Bytes)
-		}
-		for _, kept := range file.Kept {
-			given[int64(kept.Line)<<32|kept.Offset] = string(kept.Bytes)
-		}
-		for line := range text.Lines(input, file.Encoding) {
-			trimmed := strings.TrimSpace(line.Text)
-			if line.Problem == "" && (trimmed == "" || by.IsComment(trimmed) || trimmed[0] == '[') {
-				continue
-			}
-			whole, isSetting := given[int64(line.Number)<<32]
-			if !isSetting || line.Problem != "" {
-				whole = given[int64(line.Number)<<32|line.Offset]
-			}
-			if whole != string(line.Raw) {
-				t.Fatalf("line %d: %q instead of %q", line.Number, whole, line.Raw)
+		for _, by := range dialect.Builtin() {
+			if by.Reads(dialect.Configuration) {
+				checkLines(t, content, by)
 			}
 		}
+		_, _ = read(string(content))
 	})
+}
+
+func checkLines(t *testing.T, content []byte, by *dialect.Dialect) {
+	input := legacy.BytesInput("CAPF.cfg", content)
+	file, err := cfgfile.ReadAs(input, by)
+	if err != nil {
+		return
+	}
+	given := map[int64]string{}
+	for _, setting := range file.Settings {
+		given[int64(setting.Line)<<32] = string(setting.Bytes)
+		if setting.From > setting.To || setting.To > len(setting.Bytes) {
+			t.Fatalf("line %d: bytes %d to %d of %q", setting.Line, setting.From, setting.To, setting.Bytes)
+		}
+	}
+	for _, kept := range file.Kept {
+		given[int64(kept.Line)<<32|kept.Offset] = string(kept.Bytes)
+	}
+	for line := range text.Lines(input, file.Encoding) {
+		_, section := by.CutSection(line.Text)
+		if line.Problem == "" && (strings.TrimSpace(line.Text) == "" || by.IsComment(line.Text) || section) {
+			continue
+		}
+		whole, isSetting := given[int64(line.Number)<<32]
+		if !isSetting || line.Problem != "" {
+			whole = given[int64(line.Number)<<32|line.Offset]
+		}
+		if whole != string(line.Raw) {
+			t.Fatalf("%s: line %d: %q instead of %q", by, line.Number, whole, line.Raw)
+		}
+	}
 }

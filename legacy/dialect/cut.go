@@ -4,6 +4,10 @@ import (
 	"strings"
 )
 
+// Span is where in a line a value stands, without quotes and the spaces around it: bytes of the text, the first and the
+// one after the last.
+type Span struct{ From, To int }
+
 // IsComment tells whether a line, without the spaces before it, begins with a comment mark.
 func (d *Dialect) IsComment(line string) bool {
 	line = strings.TrimLeft(line, " \t")
@@ -15,15 +19,19 @@ func (d *Dialect) IsComment(line string) bool {
 	return false
 }
 
+// CutSection gives the name in a line `[name]`; false for any other line.
+func (d *Dialect) CutSection(line string) (name string, ok bool) {
+	line = strings.TrimSpace(line)
+	if !d.Sections || len(line) < 2 || line[0] != '[' || line[len(line)-1] != ']' {
+		return "", false
+	}
+	return strings.TrimSpace(line[1 : len(line)-1]), true
+}
+
 // CutPair cuts a line at the mark that comes first, takes the spaces off key and value and the quotes off the value,
 // or says why it cannot.
 func (d *Dialect) CutPair(line string) (key, value, problem string) {
-	at := -1
-	for _, mark := range d.Marks {
-		if found := strings.Index(line, mark); found >= 0 && (at < 0 || found < at) {
-			at = found
-		}
-	}
+	at := d.markIn(line)
 	if at < 0 {
 		return "", "", "no key and value"
 	}
@@ -41,25 +49,41 @@ func (d *Dialect) CutPair(line string) (key, value, problem string) {
 	return key, value, problem
 }
 
+// markIn finds the mark that comes first; -1 for none.
+func (d *Dialect) markIn(line string) int {
+	at := -1
+	for _, mark := range d.Marks {
+		if found := strings.Index(line, mark); found >= 0 && (at < 0 || found < at) {
+			at = found
+		}
+	}
+	return at
+}
+
+// PairSpan gives the place of the value that CutPair cuts from the line.
+func (d *Dialect) PairSpan(line string) Span {
+	at := d.markIn(line) + 1
+	out := spanOf(line, at, strings.TrimSpace(line[at:]))
+	if d.Quote != "" && strings.HasPrefix(line[out.From:], d.Quote) && out.To-out.From > 1 {
+		out.From++
+		out.To--
+	}
+	return out
+}
+
+// spanOf finds a text that is what is left of the line, from a place on, when its spaces are taken off.
+func spanOf(line string, from int, text string) Span {
+	from += strings.Index(line[from:], text)
+	return Span{from, from + len(text)}
+}
+
 // CutRow adds the values of a delimited line to those given, without the spaces around them, or says why it cannot. A
 // quoted value begins with the quote and holds it doubled; it ends on the line that it begins on.
 func (d *Dialect) CutRow(values []string, line string, separator byte) (row []string, problem string) {
 	for {
-		line = trimSpaces(line, separator)
-		value, rest := "", ""
-		if d.Quote != "" && strings.HasPrefix(line, d.Quote) {
-			value, rest, problem = d.cutQuoted(line)
-			rest = trimSpaces(rest, separator)
-			if problem == "" && rest != "" && rest[0] != separator {
-				problem = "text after a quoted value"
-			}
-			if problem != "" {
-				return values, problem
-			}
-		} else if at := strings.IndexByte(line, separator); at >= 0 {
-			value, rest = strings.TrimSpace(line[:at]), line[at:]
-		} else {
-			value = strings.TrimSpace(line)
+		value, _, rest, problem := d.cutValue(line, separator)
+		if problem != "" {
+			return values, problem
 		}
 		values = append(values, value)
 		if rest == "" {
@@ -67,6 +91,46 @@ func (d *Dialect) CutRow(values []string, line string, separator byte) (row []st
 		}
 		line = rest[1:]
 	}
+}
+
+// RowSpans gives the places of the values that CutRow cuts from a line, up to where it cannot.
+func (d *Dialect) RowSpans(line string, separator byte) []Span {
+	var out []Span
+	for from := 0; ; {
+		_, inner, rest, problem := d.cutValue(line[from:], separator)
+		if problem != "" {
+			return out
+		}
+		out = append(out, spanOf(line, from, inner))
+		if rest == "" {
+			return out
+		}
+		from = len(line) - len(rest) + 1
+	}
+}
+
+// cutValue takes the first value off a line: the value, what stands for it in the line, and the rest, which begins with
+// the separator unless it is empty.
+func (d *Dialect) cutValue(line string, separator byte) (value, inner, rest, problem string) {
+	line = trimSpaces(line, separator)
+	if d.Quote == "" || !strings.HasPrefix(line, d.Quote) {
+		if at := strings.IndexByte(line, separator); at >= 0 {
+			value, rest = strings.TrimSpace(line[:at]), line[at:]
+		} else {
+			value = strings.TrimSpace(line)
+		}
+		return value, value, rest, ""
+	}
+	value, rest, problem = d.cutQuoted(line)
+	if problem != "" {
+		return "", "", "", problem
+	}
+	inner = line[len(d.Quote) : len(line)-len(rest)-len(d.Quote)]
+	rest = trimSpaces(rest, separator)
+	if rest != "" && rest[0] != separator {
+		return "", "", "", "text after a quoted value"
+	}
+	return value, inner, rest, ""
 }
 
 // trimSpaces takes spaces and tabs off the front, but not the separator.

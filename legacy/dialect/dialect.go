@@ -1,13 +1,13 @@
 // Package dialect reads the small TOML files that describe how an old file is written.
 //
 // The line formats of CAPF.phone and CAPF.cfg are not public (legacy-layout.md), so the readers never guess: what a
-// dialect describes is read by it. This package holds the form (delimited or blocks), the marks, the words and the
-// time formats; the readers do the cutting. Two dialects are built in. Further forms (INI sections, delimited without
-// a header) are further values of Form with keys of their own.
+// dialect describes is read by it. This package holds the form, the marks, the words and the time formats, and cuts
+// lines into values; the readers make records of them. A dialect is built in for each form.
 package dialect
 
 import (
 	"slices"
+	"time"
 
 	"capf/legacy"
 	"capf/legacy/text"
@@ -25,10 +25,13 @@ const (
 // Form is the way in which lines make records.
 type Form string
 
-// The forms: a record a line under a header line, or a key and its value a line.
+// The forms: a record a line, with or without a header line above them; or a key and its value a line, the records
+// begun by their devices or by section lines.
 const (
-	Delimited Form = "delimited"
-	Blocks    Form = "blocks"
+	Delimited  Form = "delimited"
+	Headerless Form = "headerless"
+	Blocks     Form = "blocks"
+	Sections   Form = "sections"
 )
 
 // Field is one of the fields of a phone record that have a meaning to us.
@@ -47,6 +50,11 @@ const (
 	Description          Field = "description"
 )
 
+// Fields are all of them, in the order in which records are shown.
+var Fields = []Field{
+	Device, Operation, State, AuthenticationMode, AuthenticationString, KeySize, StatusTime, CompletesBy, Description,
+}
+
 // Dialect describes how one or both kinds of files are written. It does not change once loaded and may be shared.
 type Dialect struct {
 	// Name is what messages call it; Source the file it came from, empty for a built-in one.
@@ -62,6 +70,9 @@ type Dialect struct {
 	Comments []string
 	// Sections tells that a line [name] begins a section of a configuration.
 	Sections bool
+	// Order are the fields of the columns of a file without a header line, empty for those without a meaning. None: the
+	// columns are known by their shapes.
+	Order []Field
 	// Zone is the IANA name of the time zone that times are in; empty: not known.
 	Zone string
 
@@ -70,7 +81,9 @@ type Dialect struct {
 	operations wordTable[legacy.Operation]
 	states     wordTable[legacy.State]
 	modes      wordTable[legacy.AuthenticationMode]
+	endings    wordTable[legacy.Operation]
 	parameters wordTable[string]
+	words      map[Field][]Words
 	empty      map[string]bool
 	clock      clock
 	digest     string
@@ -78,6 +91,20 @@ type Dialect struct {
 
 // Reads tells whether the dialect describes files of this kind.
 func (d *Dialect) Reads(kind Kind) bool { return slices.Contains(d.kinds, kind) }
+
+// Named gives the encoding that all dialects for a kind of file name; empty if they do not, so that it is to be found.
+func Named(kind Kind, among []*Dialect) text.Encoding {
+	var encoding text.Encoding
+	for i, d := range among {
+		if d.Reads(kind) && (d.Encoding == "" || i > 0 && encoding != "" && d.Encoding != encoding) {
+			return ""
+		}
+		if d.Reads(kind) {
+			encoding = d.Encoding
+		}
+	}
+	return encoding
+}
 
 // Digest is the SHA-256, in hex, of all that the dialect was made from, so that a run can be keyed by it.
 func (d *Dialect) Digest() string { return d.digest }
@@ -99,6 +126,9 @@ func (d *Dialect) Operation(word string) (legacy.Operation, bool) { return d.ope
 // State gives the state that a word means.
 func (d *Dialect) State(word string) (legacy.State, bool) { return d.states.find(word) }
 
+// Ended gives the operation that a word for a state names besides, as "Delete Failed" does (B6).
+func (d *Dialect) Ended(word string) (legacy.Operation, bool) { return d.endings.find(word) }
+
 // AuthenticationMode gives the mode that a word means.
 func (d *Dialect) AuthenticationMode(word string) (legacy.AuthenticationMode, bool) {
 	return d.modes.find(word)
@@ -110,5 +140,34 @@ func (d *Dialect) Parameter(key string) (string, bool) { return d.parameters.fin
 // IsEmpty tells whether a value stands for "nothing given".
 func (d *Dialect) IsEmpty(value string) bool { return value == "" || d.empty[value] }
 
-// Time reads a time by the one format that fits. Its error says why there is none, without the value.
-func (d *Dialect) Time(value string) (legacy.Time, error) { return d.clock.parse(value) }
+// Time reads a time by the one format that fits, in a column whose dates have the order given. Its error says why there
+// is none, without the value.
+func (d *Dialect) Time(value string, order DateOrder) (legacy.Time, error) {
+	return d.clock.take(value, order)
+}
+
+// IsTime tells whether a value fits a format, whichever.
+func (d *Dialect) IsTime(value string) bool { return d.clock.parse(value, "").found }
+
+// TimeFormats are those of the dialect that a value fits.
+func (d *Dialect) TimeFormats(value string) []string {
+	var out []string
+	for _, layout := range d.clock.layouts {
+		if parsed, err := time.Parse(layout.text, value); err == nil && parsed.Year() > 0 {
+			out = append(out, layout.text)
+		}
+	}
+	return out
+}
+
+// Formats are those of times, as the dialect has them.
+func (d *Dialect) Formats() []string {
+	var out []string
+	for _, layout := range d.clock.layouts {
+		out = append(out, layout.text)
+	}
+	return out
+}
+
+// Words gives the words of a table for a field's values, in the order of the table; nil for a field without a table.
+func (d *Dialect) Words(field Field) []Words { return d.words[field] }

@@ -21,6 +21,9 @@ form = "delimited"
 separators = [","]
 `
 
+// headerless is the same without a header line.
+var headerless = strings.Replace(minimal, "delimited", "headerless", 1)
+
 func parse(t testing.TB, content string) *dialect.Dialect {
 	t.Helper()
 	made, err := dialect.Parse([]byte(content), "mine.toml")
@@ -32,14 +35,14 @@ func parse(t testing.TB, content string) *dialect.Dialect {
 
 func TestBuiltin(t *testing.T) {
 	builtin := dialect.Builtin()
-	if len(builtin) != 2 {
+	if len(builtin) != 4 {
 		t.Fatalf("%d dialects", len(builtin))
 	}
 	for i, want := range []struct {
 		name          string
 		form          dialect.Form
 		configuration bool
-	}{{"delimited", dialect.Delimited, false}, {"blocks", dialect.Blocks, true}} {
+	}{{"delimited", dialect.Delimited, false}, {"blocks", dialect.Blocks, true}, {"headerless", dialect.Headerless, true}, {"sections", dialect.Sections, false}} {
 		got := builtin[i]
 		if got.Name != want.name || got.String() != want.name || got.Form != want.form ||
 			!got.Reads(dialect.Phones) || got.Reads(dialect.Configuration) != want.configuration {
@@ -170,6 +173,14 @@ func TestParseRefuses(t *testing.T) {
 		{"delimited configuration", strings.Replace(minimal, "phones", "configuration", 1), "form: a configuration"},
 		{"long quote", minimal + "quote = \"''\"\n", `quote: "''" is not one ASCII character`},
 		{"empty comment mark", minimal + "comments = [\"\"]\n", "comments: an empty mark"},
+		{"order with a header line", minimal + "order = [\"device\"]\n", "order: the columns of form = \"delimited\" have names"},
+		{"order of unknown fields", headerless + "order = [\"device\", \"unit\"]\n", `order: column 2: "unit" is not known`},
+		{"order with a field twice", headerless + "order = [\"device\", \"\", \"\", \"device\"]\n", "order: column 4: device is given twice"},
+		{"order without a device", headerless + "order = [\"state\", \"operation\"]\n", `order: must have "device"`},
+		{"order of a device alone", headerless + "order = [\"device\", \"\"]\n", `order: must have "device" and another`},
+		{"marks without a header line", headerless + "marks = [\"=\"]\n", `form: "headerless" has no marks`},
+		{"a value to be filled in", minimal + "# FILL-IN is explained\nencoding = \"FILL-IN\" # one of them\n", "mine.toml:6: still open: put in the place of FILL-IN"},
+		{"words to be filled in", minimal + "[operations]\nFILL-IN-1 = [\"x\"]\n", "mine.toml:6: still open"},
 		{"word with two meanings", minimal + "[states]\nsuccess = [\"done\"]\nfailed = [\"DONE\"]\n", `word "DONE" stands for both success and failed`},
 		{"word of marks only", minimal + "[states]\nsuccess = [\"--\"]\n", `word "--" has no letter or digit`},
 		{"time without a year", minimal + "times = [\"15:04:05\"]\n", `times: "15:04:05"`},
@@ -225,7 +236,7 @@ func TestTimes(t *testing.T) {
 		"Mar  4, 2005 5:06:07 AM": want, "Fri Mar  4 05:06:07 2005": want, "2005-03-04 05:06": local(2005, 3, 4, 5, 6, 0),
 		"2005-03-04T05:06:07+01:00": absolute, "2005-03-04T04:06:07Z": absolute,
 	} {
-		if got, err := d.Time(value); err != nil || got != want {
+		if got, err := d.Time(value, ""); err != nil || got != want {
 			t.Errorf("Time(%q) = %v, %v; want %v", value, got, err, want)
 		}
 	}
@@ -233,7 +244,7 @@ func TestTimes(t *testing.T) {
 		"", "2005-02-30 00:00:00", "03/04/2005 05:06:07", "2005-03-04", "yesterday", "0000-00-00 00:00:00", "12345678",
 		"2005-03-04 25:00:00",
 	} {
-		if got, err := d.Time(value); err == nil {
+		if got, err := d.Time(value, ""); err == nil {
 			t.Errorf("Time(%q) = %v", value, got)
 		}
 	}
@@ -242,7 +253,7 @@ func TestTimes(t *testing.T) {
 func TestTimeThatReadsTwice(t *testing.T) {
 	d := parse(t, minimal+`times = ["02/01/2006 15:04", "01/02/2006 15:04"]`)
 	for value, ok := range map[string]bool{"31/12/2005 10:00": true, "04/04/2005 10:00": true, "03/04/2005 10:00": false} {
-		if got, err := d.Time(value); (err == nil) != ok {
+		if got, err := d.Time(value, ""); (err == nil) != ok {
 			t.Errorf("Time(%q) = %v, %v", value, got, err)
 		}
 	}
@@ -259,7 +270,7 @@ func TestTimeZone(t *testing.T) {
 		"2005-10-30 02:30": "2005-10-30T02:30:00", // happened twice
 		"2005-10-30 03:00": "2005-10-30T02:00:00Z",
 	} {
-		if got, err := d.Time(value); err != nil || got.String() != want {
+		if got, err := d.Time(value, ""); err != nil || got.String() != want {
 			t.Errorf("Time(%q) = %v, %v; want %s", value, got, err, want)
 		}
 	}
@@ -346,7 +357,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("got %v beside %v", d, err)
 		}
 		if d != nil {
-			_, _ = d.Time("2005-03-04 05:06:07")
+			_, _ = d.Time("2005-03-04 05:06:07", "")
 			_, _ = d.CutRow(nil, "a,b", ',')
 		}
 	})

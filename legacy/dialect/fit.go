@@ -8,14 +8,14 @@ import (
 	"capf/legacy"
 )
 
-// Reading is what one dialect made of one file, line by line. Blank lines, comments and a header are neither read nor
-// unread.
+// Reading is what one dialect made of one file, line by line. Blank lines and comments are neither read nor unread.
 type Reading struct {
 	Dialect *Dialect
 	// Structure says why the file does not have the structure of the dialect; nil if it does.
 	Structure error
 
 	read, unread lineSet
+	header       lineSet // understood as the header: another dialect must not fail at it, but it is no record
 	reasons      []string
 }
 
@@ -29,9 +29,23 @@ func (r *Reading) MarkRead(lines ...int) {
 	}
 }
 
+// MarkHeader notes that a line was understood as the header.
+func (r *Reading) MarkHeader(line int) { r.header.add(line) }
+
+// ReadsAll tells that there is the structure and no line that was not understood.
+func (r *Reading) ReadsAll() bool {
+	return r.Structure == nil && r.unread.count == 0 && r.read.count > 0
+}
+
+// Reads tells whether a line was understood.
+func (r *Reading) Reads(line int) bool { return r.read.has(line) || r.header.has(line) }
+
+// NeedsReason tells whether the next line that was not understood will be named in an error.
+func (r *Reading) NeedsReason() bool { return len(r.reasons) < shownReasons }
+
 // MarkUnread notes that a line was not understood.
 func (r *Reading) MarkUnread(line int, reason string) {
-	if !r.unread.add(line) || len(r.reasons) == shownReasons {
+	if !r.unread.add(line) || !r.NeedsReason() {
 		return
 	}
 	r.reasons = append(r.reasons, fmt.Sprintf("line %d: %s", line, reason))
@@ -48,8 +62,13 @@ func (r *Reading) fits(all []*Reading) (problem string) {
 			r.read.count, total, strings.Join(r.reasons, ", "))
 	}
 	for _, other := range all {
-		if line := other.read.firstIn(&r.unread); other != r && line > 0 {
-			return fmt.Sprintf("line %d is read by %s only", line, other.Dialect)
+		if other == r {
+			continue
+		}
+		for _, lines := range []*lineSet{&other.read, &other.header} {
+			if line := lines.firstIn(&r.unread); line > 0 {
+				return fmt.Sprintf("line %d is read by %s only", line, other.Dialect)
+			}
 		}
 	}
 	return ""
@@ -78,10 +97,12 @@ func Choose(file string, readings []*Reading) (*Dialect, error) {
 	case len(fitting) == 1:
 		return chosen, nil
 	case len(fitting) > 1:
-		return nil, fmt.Errorf("%s: more than one dialect fits (%s): choose one with --dialect FILE",
+		return nil, fmt.Errorf("%s: more than one dialect fits (%s): choose its form in one of your own "+
+			"(`capf migrate dialect SOURCE` prints one to begin with) and name it with --dialect FILE",
 			legacy.Position{File: file}, strings.Join(fitting, ", "))
 	default:
-		return nil, fmt.Errorf("%s: no dialect fits: %s: describe the file in one and name it with --dialect FILE",
+		return nil, fmt.Errorf("%s: no dialect fits: %s: describe the file in one (`capf migrate dialect SOURCE` prints "+
+			"one to begin with) and name it with --dialect FILE",
 			legacy.Position{File: file}, strings.Join(problems, "; "))
 	}
 }
@@ -103,6 +124,10 @@ func (s *lineSet) add(line int) bool {
 	s.bits[line/64] |= 1 << (line % 64)
 	s.count++
 	return true
+}
+
+func (s *lineSet) has(line int) bool {
+	return line/64 < len(s.bits) && s.bits[line/64]&(1<<(line%64)) != 0
 }
 
 // firstIn gives the first line that is in both sets; 0 for none, since lines count from 1.

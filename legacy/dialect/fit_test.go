@@ -18,6 +18,11 @@ func reading(name string, structure error, read, unread []int) *dialect.Reading 
 	return out
 }
 
+func withHeader(from *dialect.Reading, line int) *dialect.Reading {
+	from.MarkHeader(line)
+	return from
+}
+
 func lines(from, to int) (out []int) {
 	for ; from <= to; from++ {
 		out = append(out, from)
@@ -52,20 +57,24 @@ func TestChoose(t *testing.T) {
 			"", "a: line 200 is read by b only; b: no header line",
 		},
 		{
+			"another understands the header that it cannot",
+			[]*dialect.Reading{withHeader(reading("a", nil, lines(2, 21), nil), 1), reading("b", nil, lines(2, 21), lines(1, 1))}, "a", "",
+		},
+		{
 			"both cannot read the same line",
 			[]*dialect.Reading{reading("a", nil, lines(1, 19), lines(20, 20)), reading("b", broken, nil, lines(1, 20))}, "a", "",
 		},
 		{
 			"two fit",
 			[]*dialect.Reading{reading("a", nil, lines(1, 5), nil), reading("b", nil, lines(1, 5), nil)},
-			"", "more than one dialect fits (a, b): choose one with --dialect FILE",
+			"", "more than one dialect fits (a, b): choose its form in one of your own",
 		},
 		{
 			"one reads more",
 			[]*dialect.Reading{reading("a", nil, lines(1, 19), lines(20, 20)), reading("b", nil, lines(1, 20), nil)}, "b", "",
 		},
 		{"nothing to read", []*dialect.Reading{reading("a", nil, nil, nil), reading("b", nil, nil, nil)}, "", ""},
-		{"only the first lines are named", []*dialect.Reading{reading("a", nil, nil, lines(1, 50))}, "", "line 3: bad: describe"},
+		{"only the first lines are named", []*dialect.Reading{reading("a", nil, nil, lines(1, 50))}, "", "line 3: bad: describe the file in one (`capf migrate dialect SOURCE` prints one"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -34,21 +34,22 @@ type file struct {
 	Quote      string   `toml:"quote"`
 	Comments   []string `toml:"comments"`
 	Sections   bool     `toml:"sections"`
+	Order      []Field  `toml:"order"`
 	Empty      []string `toml:"empty"`
 	Times      []string `toml:"times"`
 	TimeZone   string   `toml:"time-zone"`
 	tables
 }
 
-// Builtin gives the dialects that are built in, those with a header line first.
+// Builtin gives the dialects that are built in, one for each form.
 func Builtin() []*Dialect {
 	var out []*Dialect
-	for _, name := range []string{"delimited", "blocks"} {
-		content, err := builtinFiles.ReadFile("builtin/" + name + ".toml")
+	for _, name := range []Form{Delimited, Blocks, Headerless, Sections} {
+		content, err := builtinFiles.ReadFile("builtin/" + string(name) + ".toml")
 		if err != nil {
 			panic(err) // embedded: cannot be missing
 		}
-		loaded, err := parse(content, name)
+		loaded, err := parse(content, string(name))
 		if err != nil {
 			panic(err) // embedded: a test reads them all
 		}
@@ -85,7 +86,27 @@ func Parse(content []byte, source string) (*Dialect, error) {
 	return loaded, nil
 }
 
+// FillIn begins what a drafted dialect leaves to the administrator: a value, or the key of words. Until it is replaced
+// the file does not load.
+const FillIn = "FILL-IN"
+
+// openLine gives the number of the first line that is still to be filled in; 0 if there is none.
+func openLine(content []byte) int {
+	number := 0
+	for line := range bytes.Lines(content) {
+		number++
+		before, _, _ := strings.Cut(string(line), "#")
+		if strings.Contains(before, FillIn) {
+			return number
+		}
+	}
+	return 0
+}
+
 func parse(content []byte, source string) (*Dialect, error) {
+	if line := openLine(content); line > 0 {
+		return nil, fmt.Errorf("%s:%d: still open: put in the place of %s what the comment there says", source, line, FillIn)
+	}
 	var read file
 	if err := decodeStrict(content, &read); err != nil {
 		return nil, fmt.Errorf("%s:%w", source, err)
@@ -129,10 +150,14 @@ func digestOf(parts ...[]byte) string {
 
 // compile checks what was read and makes it ready for use.
 func (f *file) compile() (*Dialect, error) {
+	encoding, known := text.ParseEncoding(f.Encoding)
+	if f.Encoding != "" && !known {
+		return nil, fmt.Errorf("encoding: %q is not known: one of %v", f.Encoding, text.Encodings)
+	}
 	out := &Dialect{
-		Name: f.Name, Encoding: text.Encoding(f.Encoding), Form: f.Form,
+		Name: f.Name, Encoding: encoding, Form: f.Form,
 		Separators: f.Separators, Marks: f.Marks, Quote: f.Quote, Comments: f.Comments,
-		Sections: f.Sections, Zone: f.TimeZone, kinds: f.Files, empty: map[string]bool{},
+		Sections: f.Sections || f.Form == Sections, Order: f.Order, Zone: f.TimeZone, kinds: f.Files, empty: map[string]bool{},
 	}
 	for _, word := range f.Empty {
 		out.empty[word] = true
@@ -153,8 +178,6 @@ func (f *file) check() error {
 		return errors.New(`name: missing: give the dialect one, such as name = "mine"`)
 	case len(f.Files) == 0:
 		return errors.New(`files: missing: say which it describes, such as files = ["phones"]`)
-	case f.Encoding != "" && !slices.Contains(text.Encodings, text.Encoding(f.Encoding)):
-		return fmt.Errorf("encoding: %q is not known: one of %v", f.Encoding, text.Encodings)
 	case f.Quote != "" && !singleByte(f.Quote):
 		return fmt.Errorf("quote: %q is not one ASCII character", f.Quote)
 	case slices.Contains(f.Comments, ""):
@@ -169,23 +192,54 @@ func (f *file) check() error {
 }
 
 func (f *file) checkForm() error {
+	configuration := slices.Contains(f.Files, Configuration)
 	switch f.Form {
-	case Delimited:
+	case Delimited, Headerless:
 		if f.Marks != nil || f.Sections {
-			return errors.New(`form: "delimited" has no marks and no sections`)
+			return fmt.Errorf("form: %q has no marks and no sections", f.Form)
 		}
-		if slices.Contains(f.Files, Configuration) {
-			return errors.New(`form: a configuration is read by form = "blocks" only`)
+		if configuration && f.Form == Delimited {
+			return errors.New(`form: a configuration has no header line: it is read by form = "blocks", "sections" or "headerless"`)
 		}
-		return f.checkMarks("separators", f.Separators)
-	case Blocks:
+		if err := f.checkMarks("separators", f.Separators); err != nil {
+			return err
+		}
+	case Blocks, Sections:
 		if f.Separators != nil {
-			return errors.New(`form: "blocks" has no separators`)
+			return fmt.Errorf("form: %q has no separators", f.Form)
 		}
-		return f.checkMarks("marks", f.Marks)
+		if err := f.checkMarks("marks", f.Marks); err != nil {
+			return err
+		}
 	default:
-		return fmt.Errorf("form: %q is not known: %q or %q", f.Form, Delimited, Blocks)
+		return fmt.Errorf("form: %q is not known: %q, %q, %q or %q", f.Form, Delimited, Headerless, Blocks, Sections)
 	}
+	return f.checkOrder()
+}
+
+// checkOrder holds the columns of a file without a header line to known fields, each given once.
+func (f *file) checkOrder() error {
+	if f.Order == nil {
+		return nil
+	}
+	if f.Form != Headerless {
+		return fmt.Errorf("order: the columns of form = %q have names: put them into [columns]", f.Form)
+	}
+	given := map[Field]bool{}
+	for i, field := range f.Order {
+		switch {
+		case field == "":
+		case !slices.Contains(Fields, field):
+			return fmt.Errorf(`order: column %d: %q is not known: one of %v, or "" for none of them`, i+1, field, Fields)
+		case given[field]:
+			return fmt.Errorf("order: column %d: %s is given twice", i+1, field)
+		}
+		given[field] = true
+	}
+	if delete(given, ""); !given[Device] || len(given) < 2 {
+		return fmt.Errorf("order: must have %q and another field", Device)
+	}
+	return nil
 }
 
 // checkMarks holds separators and marks to one ASCII character: they are looked for in every line.

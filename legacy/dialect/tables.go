@@ -81,20 +81,35 @@ var defaultTables = sync.OnceValue(func() tables {
 // fill makes the tables of a dialect, from the default ones where there are none.
 func (t tables) fill(into *Dialect) (err error) {
 	defaults := defaultTables()
-	if into.columns, err = newTable("columns", orDefault(t.Columns, defaults.Columns).rows()); err != nil {
+	columns := orDefault(t.Columns, defaults.Columns).rows()
+	operations := orDefault(t.Operations, defaults.Operations).rows()
+	states := orDefault(t.States, defaults.States).rows()
+	modes := orDefault(t.Modes, defaults.Modes).rows()
+	if into.columns, err = newTable("columns", columns); err != nil {
 		return err
 	}
-	if into.operations, err = newTable("operations", orDefault(t.Operations, defaults.Operations).rows()); err != nil {
+	if into.operations, err = newTable("operations", operations); err != nil {
 		return err
 	}
-	if into.states, err = newTable("states", orDefault(t.States, defaults.States).rows()); err != nil {
+	if into.states, err = newTable("states", states); err != nil {
 		return err
 	}
-	if into.modes, err = newTable("authentication-modes", orDefault(t.Modes, defaults.Modes).rows()); err != nil {
+	if into.modes, err = newTable("authentication-modes", modes); err != nil {
 		return err
 	}
+	into.endings = endingsOf(into.states, into.operations)
+	into.words = map[Field][]Words{Operation: shownRows(operations), State: shownRows(states), AuthenticationMode: shownRows(modes)}
 	into.parameters, err = newTable("parameters", orDefault(t.Parameters, defaults.Parameters).rows())
 	return err
+}
+
+// Parameters are the names of all parameters that a configuration can set, as cli.md has them.
+func Parameters() []string {
+	var out []string
+	for _, row := range defaultTables().Parameters.rows() {
+		out = append(out, string(row.meaning))
+	}
+	return out
 }
 
 func orDefault[T any](given, otherwise *T) *T {

@@ -32,8 +32,9 @@ var now = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 // read is a machine with all its phone records.
 type read struct {
 	*machine.Machine
-	records []phonefile.Record
-	kept    []string
+	records  []phonefile.Record
+	kept     []string
+	findings []legacy.Finding // of phone files
 }
 
 func readMachine(t testing.TB, folder string, options machine.Options) read {
@@ -58,6 +59,9 @@ func readMachine(t testing.TB, folder string, options machine.Options) read {
 		}
 		if item.Record != nil {
 			out.records = append(out.records, *item.Record)
+		}
+		if item.Finding != nil {
+			out.findings = append(out.findings, *item.Finding)
 		}
 		if item.Kept != nil {
 			out.kept = append(out.kept, fmt.Sprintf("%d %s", item.Kept.Line, item.Kept.Reason))

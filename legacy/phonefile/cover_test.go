@@ -13,14 +13,16 @@ import (
 
 // covered puts together what was given for a file: every byte is in a record, in a kept line, or in a line that
 // carries no data.
-func covered(t *testing.T, content []byte, got reading, skip int) {
+func covered(t *testing.T, content []byte, got reading, encoding text.Encoding) {
+	t.Helper()
+	_, skip := text.MarkOf(content)
 	given := make([]int, len(content))
 	mark := func(offset, size int64) {
 		for i := offset; i < offset+size; i++ {
 			given[i]++
 		}
 	}
-	starts := lineStarts(content, got)
+	starts := lineStarts(content, encoding)
 	for _, kept := range got.kept {
 		mark(kept.Offset, kept.Size)
 		if raw := content[kept.Offset : kept.Offset+kept.Size]; !kept.PrivateKey && !bytes.Equal(raw, kept.Bytes) {
@@ -56,15 +58,10 @@ func covered(t *testing.T, content []byte, got reading, skip int) {
 }
 
 // lineStarts gives the offset of each line, and of the end, by reading the lines again.
-func lineStarts(content []byte, got reading) map[int]int64 {
+func lineStarts(content []byte, encoding text.Encoding) map[int]int64 {
 	starts := map[int]int64{}
-	input := legacy.BytesInput("f", content)
-	encoding, err := text.Detect(input)
-	if err != nil {
-		return nil
-	}
 	next := 1
-	for line := range text.Lines(input, encoding) {
+	for line := range text.Lines(legacy.BytesInput("f", content), encoding) {
 		if line.Count > 0 {
 			starts[line.Number] = line.Offset
 		}
@@ -74,23 +71,44 @@ func lineStarts(content []byte, got reading) map[int]int64 {
 	return starts
 }
 
-func FuzzRead(f *testing.F) {
-	f.Add([]byte("device,state,auth string\nSEP000AB8001C40,ok,1234\nx\n"))
-	f.Add([]byte("device=SEP000AB8001C40\r\nstate=ok\r\n\r\nx\x1a"))
-	f.Add([]byte("\xef\xbb\xbfdevice;state\n\"a;b\n-----BEGIN PRIVATE KEY-----\nMIIE\n"))
-	f.Add([]byte("device=SEP000AB8001C40\n-----BEGIN PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END PRIVATE KEY-----\nstate=ok\n"))
-	f.Fuzz(func(t *testing.T, content []byte) {
-		_, skip := text.MarkOf(content)
-		for _, d := range dialect.Builtin() {
-			file, err := phonefile.OpenAs(legacy.BytesInput("f", content), d)
-			if err != nil {
-				return
+// checkPlaces sees that every value that a record has was found in bytes of its lines.
+func checkPlaces(t *testing.T, got reading) {
+	t.Helper()
+	for _, places := range got.places {
+		for _, place := range places {
+			if place.From < 0 || place.From > place.To {
+				t.Fatalf("%v is no place", place)
 			}
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte("device,state,auth string\nSEP000AB8001C40,ok,1234\nx\n"), 0)
+	f.Add([]byte("device=SEP000AB8001C40\r\nstate=ok\r\n\r\nx\x1a"), 3)
+	f.Add([]byte("\xef\xbb\xbfdevice;state\n\"a;b\n-----BEGIN PRIVATE KEY-----\nMIIE\n"), 0)
+	f.Add([]byte("device=SEP000AB8001C40\n-----BEGIN PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END PRIVATE KEY-----\nstate=ok\n"), 9)
+	f.Add([]byte("SEP000AB8001C40;13/01/2005 10:00:00;install\nSEP000AB8001C41;01/13/2005 10:00:00;delete\n"), 1)
+	f.Add([]byte("[SEP000AB8001C40]\nstate=ok\n[General]\nstatus time=03/04/2005 10:00\n\n[x]\nmac=000AB8001C41\nop=\x8e\x52\n"), 6)
+	f.Fuzz(func(t *testing.T, content []byte, which int) {
+		encoding := text.Encodings[uint(which)%uint(len(text.Encodings))]
+		if marked, _ := text.MarkOf(content); marked != "" {
+			encoding = marked
+		}
+		for _, d := range dialect.Builtin() {
+			named := *d
+			named.Encoding = encoding
+			file, err := phonefile.OpenAs(legacy.BytesInput("f", content), &named)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file.Trace = 1 << 20
 			got, err := collect(file)
 			if err != nil {
 				continue
 			}
-			covered(t, content, got, skip)
+			covered(t, content, got, encoding)
+			checkPlaces(t, got)
 		}
 		_, _ = phonefile.Open(legacy.BytesInput("f", content), dialect.Builtin())
 	})

@@ -8,20 +8,22 @@ import (
 	"capf/legacy/text"
 )
 
-// delimited reads a record a line, under a header line.
+// delimited reads a record a line: under a header line, or of columns that are known beforehand.
 type delimited struct {
-	dialect *dialect.Dialect
-	out     *output
+	*values
+	out  *output
+	file *File
 
 	columns   []column
 	separator byte
-	values    []string // used again for each line
+	others    string   // what has as many columns as a line must have
+	cut       []string // used again for each line
 }
 
 func (r *delimited) line(line text.Line) error {
 	switch {
 	case line.Problem != "":
-		r.out.keep(line, "")
+		r.out.keep(line, "", nil)
 	case strings.TrimSpace(line.Text) == "":
 		r.out.pass(KindBlank, line)
 	case r.dialect.IsComment(line.Text):
@@ -65,7 +67,7 @@ func (r *delimited) header(line text.Line) error {
 
 // refuse ends the reading. The line counts as one that the dialect cannot read.
 func (r *delimited) refuse(line text.Line, reason string) error {
-	r.out.keep(line, reason)
+	r.out.keep(line, reason, nil)
 	return &StructureError{r.out.position(line), reason}
 }
 
@@ -78,10 +80,10 @@ func (r *delimited) cutHeader(header string, separator byte) ([]column, string) 
 	var columns []column
 	by := map[dialect.Field]string{}
 	for i, name := range names {
-		if name == "" {
-			name = fmt.Sprintf("column %d", i+1)
+		column := numbered(i, "")
+		if name != "" {
+			column = newColumn(r.dialect, name)
 		}
-		column := newColumn(r.dialect, name)
 		if other, ok := by[column.field]; ok && column.field != "" {
 			return nil, fmt.Sprintf("columns %q and %q both stand for %s", other, name, column.field)
 		}
@@ -97,23 +99,47 @@ func (r *delimited) cutHeader(header string, separator byte) ([]column, string) 
 
 func (r *delimited) row(line text.Line) {
 	var problem string
-	r.values, problem = r.dialect.CutRow(r.values[:0], line.Text, r.separator)
-	if problem == "" && len(r.values) != len(r.columns) {
-		problem = fmt.Sprintf("has %d columns, the header has %d", len(r.values), len(r.columns))
+	r.cut, problem = r.dialect.CutRow(r.cut[:0], line.Text, r.separator)
+	if problem == "" && len(r.cut) != len(r.columns) {
+		problem = fmt.Sprintf("has %d columns, %s %d", len(r.cut), r.others, len(r.columns))
 	}
 	if problem != "" {
-		r.out.keep(line, problem)
+		r.out.keep(line, problem, r.places(line))
 		return
 	}
 	record := &Record{
 		Position: r.out.position(line), Lines: []int{line.Number}, Offset: line.Offset, Bytes: line.Raw,
 	}
 	for i, column := range r.columns {
-		if err := record.set(r.dialect, column, r.values[i]); err != nil {
+		if err := r.set(record, column, r.cut[i]); err != nil {
 			r.out.misreadColumn(column.name)
-			r.out.keep(line, err.Error())
+			r.out.keep(line, err.Error(), r.places(line))
 			return
 		}
 	}
-	r.out.record(record, line)
+	var places []Place
+	if r.out.records < r.file.Trace {
+		places = r.places(line)
+	}
+	r.out.record(record, line, places)
+}
+
+// places tell where the values of a line stand. Those of a line with another number of columns have no meaning.
+func (r *delimited) places(line text.Line) []Place {
+	if r.file.Trace == 0 {
+		return nil
+	}
+	spans := r.dialect.RowSpans(line.Text, r.separator)
+	places := line.Places(r.file.Encoding)
+	var out []Place
+	for i, span := range spans {
+		column := numbered(i, "")
+		if len(spans) == len(r.columns) {
+			column = r.columns[i]
+		}
+		if span.From < span.To {
+			out = append(out, column.place(line, places, span))
+		}
+	}
+	return out
 }

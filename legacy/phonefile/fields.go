@@ -2,24 +2,36 @@ package phonefile
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"capf/legacy"
 	"capf/legacy/dialect"
+	"capf/legacy/shape"
+	"capf/legacy/text"
 )
 
 // column is a column of a header, or the key of a line.
 type column struct {
-	name   string
-	field  dialect.Field // empty: no meaning to us
-	secret bool
+	name  string
+	field dialect.Field // empty: no meaning to us
 }
 
 func newColumn(d *dialect.Dialect, name string) column {
 	field, _ := d.Field(name)
-	return column{name: name, field: field, secret: field == "" && legacy.IsSecretKey(name)}
+	return column{name: name, field: field}
+}
+
+// numbered is a column that has no name.
+func numbered(index int, field dialect.Field) column {
+	return column{name: fmt.Sprintf("column %d", index+1), field: field}
+}
+
+// place tells where a value of the column stands.
+func (c column) place(line text.Line, places []int, at dialect.Span) Place {
+	return Place{
+		Line: line.Number, From: places[at.From], To: places[at.To], Column: c.name, Field: c.field,
+		Value: legacy.NewSecret(line.Text[at.From:at.To]), Secret: c.field == dialect.AuthenticationString || c.field == "" && legacy.IsSecretKey(c.name),
+	}
 }
 
 // fieldError says which column of a record was not understood and why.
@@ -30,9 +42,24 @@ type fieldError struct {
 
 func (e *fieldError) Error() string { return fmt.Sprintf("column %q: %s", e.column, e.reason) }
 
+// values reads the values of one file.
+type values struct {
+	dialect *dialect.Dialect
+	// dates are the columns of times, by their fields: what their values tell of the order of day and month.
+	dates map[dialect.Field]*dialect.Dates
+	// weighing: dates are looked at for their order, and not read. weighed: that is done.
+	weighing, weighed bool
+	// open tells that a date was met before its column was weighed.
+	open bool
+}
+
+func newValues(d *dialect.Dialect) *values {
+	return &values{dialect: d, dates: map[dialect.Field]*dialect.Dates{dialect.StatusTime: {}, dialect.CompletesBy: {}}}
+}
+
 // set reads a value into the field of its column.
-func (r *Record) set(d *dialect.Dialect, column column, value string) *fieldError {
-	if d.IsEmpty(value) {
+func (v *values) set(r *Record, column column, value string) *fieldError {
+	if v.dialect.IsEmpty(value) {
 		if column.field == dialect.Device {
 			return &fieldError{column.name, "no device is given"}
 		}
@@ -46,22 +73,22 @@ func (r *Record) set(d *dialect.Dialect, column column, value string) *fieldErro
 	case "":
 		r.addExtra(column, value)
 	case dialect.Device:
-		r.Device, understood = deviceName(value)
+		r.Device, understood = shape.Device(value)
 		want = "SEP and 12 hex digits, or a MAC address"
 	case dialect.KeySize:
-		r.KeySize, understood = keySize(value)
+		r.KeySize, understood = shape.KeySize(value)
 		want = "512, 1024 or 2048"
 	case dialect.Description:
 		r.Description = value
 	case dialect.AuthenticationString:
-		if !isAuthenticationString(value) {
+		if !shape.IsAuthenticationString(value) {
 			return &fieldError{column.name, "is not 4 to 10 digits"}
 		}
 		r.AuthenticationString = legacy.NewSecret(value)
 	case dialect.StatusTime, dialect.CompletesBy:
-		return r.setTime(d, column, value)
+		return v.setTime(r, column, value)
 	default:
-		understood, want = r.setWord(d, column.field, value), "a word of the dialect"
+		understood, want = r.setWord(v.dialect, column.field, value), "a word of the dialect"
 	}
 	if !understood {
 		return &fieldError{column.name, fmt.Sprintf("%s is not %s", shown(value), want)}
@@ -70,7 +97,7 @@ func (r *Record) set(d *dialect.Dialect, column column, value string) *fieldErro
 }
 
 func (r *Record) addExtra(column column, value string) {
-	r.Extra = append(r.Extra, Extra{Name: column.name, Value: legacy.NewSecret(value), Secret: column.secret})
+	r.Extra = append(r.Extra, Extra{Name: column.name, Value: legacy.NewSecret(value), Secret: legacy.IsSecretKey(column.name)})
 }
 
 func (r *Record) setWord(d *dialect.Dialect, field dialect.Field, value string) (understood bool) {
@@ -79,14 +106,28 @@ func (r *Record) setWord(d *dialect.Dialect, field dialect.Field, value string) 
 		r.Operation, understood = d.Operation(value)
 	case dialect.State:
 		r.State, understood = d.State(value)
+		r.Ended, _ = d.Ended(value)
 	case dialect.AuthenticationMode:
 		r.AuthenticationMode, understood = d.AuthenticationMode(value)
 	}
 	return understood
 }
 
-func (r *Record) setTime(d *dialect.Dialect, column column, value string) *fieldError {
-	read, err := d.Time(value)
+// finish settles what hangs on more than one value: an operation that is named is not looked for in the state.
+func (r *Record) finish() {
+	if r.Operation != "" && r.Operation != legacy.OperationNone {
+		r.Ended = ""
+	}
+}
+
+func (v *values) setTime(r *Record, column column, value string) *fieldError {
+	dates := v.dates[column.field]
+	if v.weighing {
+		v.dialect.Weigh(value, dates)
+		return nil
+	}
+	v.open = v.open || !v.weighed && v.dialect.MayBeOpen(value)
+	read, err := v.dialect.Time(value, dates.Order())
 	if err != nil {
 		return &fieldError{column.name, shown(value) + " " + err.Error()}
 	}
@@ -101,66 +142,13 @@ func (r *Record) setTime(d *dialect.Dialect, column column, value string) *field
 // shown is a value as an error may have it: masked, and not longer than a line bears.
 func shown(value string) string {
 	const longest = 40
-	value = legacy.MaskText(value)
+	return clipped(legacy.MaskText(value), longest)
+}
+
+// clipped puts a text between quotes, not more of it than the number of characters given.
+func clipped(value string, longest int) string {
 	if utf8.RuneCountInString(value) > longest {
 		value = string([]rune(value)[:longest]) + "…"
 	}
 	return `"` + value + `"`
-}
-
-// deviceName gives `SEP` and 12 upper-case hex digits for that in any case, or for a MAC address: bare, or in equal
-// groups of 2, 4 or 6 digits with one of `:`, `-`, `.` between them.
-func deviceName(value string) (string, bool) {
-	digits := value
-	if len(value) == 15 && strings.EqualFold(value[:3], "SEP") {
-		digits = value[3:]
-	} else if at := strings.IndexAny(value, ":-."); at >= 0 {
-		if digits = joinGroups(value, value[at], at); digits == "" {
-			return "", false
-		}
-	}
-	if len(digits) != 12 {
-		return "", false
-	}
-	for i := range len(digits) {
-		if !isHex(digits[i]) {
-			return "", false
-		}
-	}
-	return "SEP" + strings.ToUpper(digits), true
-}
-
-func joinGroups(value string, separator byte, size int) string {
-	if size != 2 && size != 4 && size != 6 || len(value) != 12+12/size-1 {
-		return ""
-	}
-	for i := size; i < len(value); i += size + 1 {
-		if value[i] != separator {
-			return ""
-		}
-	}
-	return strings.ReplaceAll(value, string(separator), "")
-}
-
-func isHex(b byte) bool {
-	return b >= '0' && b <= '9' || b >= 'A' && b <= 'F' || b >= 'a' && b <= 'f'
-}
-
-// keySize knows the sizes of 1.0(1), legacy-layout.md.
-func keySize(value string) (int, bool) {
-	switch value {
-	case "512":
-		return 512, true
-	case "1024":
-		return 1024, true
-	case "2048":
-		return 2048, true
-	default:
-		return 0, false
-	}
-}
-
-func isAuthenticationString(value string) bool {
-	return len(value) >= 4 && len(value) <= 10 &&
-		!slices.ContainsFunc([]byte(value), func(b byte) bool { return b < '0' || b > '9' })
 }

@@ -42,16 +42,17 @@ func (o *output) pass(kind Kind, line text.Line) {
 	o.send(Item{Kind: kind, Position: o.position(line)})
 }
 
-func (o *output) record(record *Record, last text.Line) {
+func (o *output) record(record *Record, last text.Line, places []Place) {
 	o.records++
-	o.send(Item{Kind: KindRecord, Position: record.Position, Record: record})
+	record.finish()
+	o.send(Item{Kind: KindRecord, Position: record.Position, Record: record, Places: places})
 	if last.Torn {
 		o.warn(o.position(last), "the file ends without a line end: see whether the last record is whole")
 	}
 }
 
 // keep puts a line aside. Private key text comes with a warning, since somebody has to act.
-func (o *output) keep(line text.Line, reason string) {
+func (o *output) keep(line text.Line, reason string, places []Place) {
 	if line.Problem != "" {
 		reason = line.Problem
 	}
@@ -60,14 +61,18 @@ func (o *output) keep(line text.Line, reason string) {
 	}
 	o.kept++
 	kept := line.Kept(o.file, reason)
-	o.send(Item{Kind: KindKept, Position: kept.Position, Kept: &kept})
+	o.send(Item{Kind: KindKept, Position: kept.Position, Kept: &kept, Places: places})
 	if line.PrivateKey {
 		o.warn(kept.Position, legacy.PrivateKeyAdvice)
 	}
 }
 
 func (o *output) warn(position legacy.Position, reason string) {
-	finding := legacy.Finding{Position: position, Severity: legacy.Warning, Reason: reason}
+	o.find(legacy.Warning, position, reason)
+}
+
+func (o *output) find(severity legacy.Severity, position legacy.Position, reason string) {
+	finding := legacy.Finding{Position: position, Severity: severity, Reason: reason}
 	o.send(Item{Kind: KindFinding, Position: position, Finding: &finding})
 }
 

@@ -19,6 +19,7 @@ type reading struct {
 	kept     []legacy.KeptLine
 	findings []legacy.Finding
 	passed   []string
+	places   [][]phonefile.Place // of each record and kept line
 }
 
 func (r reading) reasons() (out []string) {
@@ -32,6 +33,9 @@ func collect(file *phonefile.File) (out reading, err error) {
 	for item, err := range file.Items() {
 		if err != nil {
 			return out, err
+		}
+		if item.Record != nil || item.Kept != nil {
+			out.places = append(out.places, item.Places)
 		}
 		switch item.Kind {
 		case phonefile.KindRecord:

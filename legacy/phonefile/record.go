@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"capf/legacy"
+	"capf/legacy/dialect"
 )
 
 // Record is what the file says about one phone. Empty fields were not given.
@@ -84,4 +85,37 @@ type Item struct {
 	Record   *Record
 	Kept     *legacy.KeptLine
 	Finding  *legacy.Finding
+	// Places say which field came from which bytes of the record or of the kept line; only where File.Trace asks for it,
+	// and of a kept line as far as it could be cut. Values that are empty are left out.
+	Places []Place
 }
+
+// Place is one value, where it stands and what it was taken for.
+type Place struct {
+	Line int
+	// From and To are the bytes of the line as they are in the file: the first, counted from 0, and the one after the last.
+	From, To int
+	// Column is what the file calls it, or its number.
+	Column string
+	// Field is what it means; empty: nothing to us, or it is not known.
+	Field dialect.Field
+	Value legacy.Secret
+	// Secret tells that the value must not be shown, judging by its field or the column's name.
+	Secret bool
+}
+
+// Shown gives the value for a person to look at, masked.
+func (p Place) Shown() string {
+	if p.Secret {
+		return p.Value.String()
+	}
+	return legacy.MaskText(p.Value.Reveal())
+}
+
+// String gives the place, the column and the shown value.
+func (p Place) String() string {
+	return fmt.Sprintf("line %d bytes %d-%d: %s=%s", p.Line, p.From+1, p.To, p.Column, p.Shown())
+}
+
+// GoString is String.
+func (p Place) GoString() string { return p.String() }

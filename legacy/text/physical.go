@@ -40,6 +40,10 @@ type physical struct {
 	number int
 	offset int64
 	within bool // in a line that is too long
+
+	// reuse: a line's bytes are good until the next one is taken.
+	reuse  bool
+	buffer []byte
 }
 
 func newPhysical(file string, content io.ReadCloser, encoding Encoding) *physical {
@@ -106,12 +110,21 @@ func (p *physical) cut() (raw []byte, ended bool, err error) {
 	piece, err := p.reader.ReadSlice(p.end)
 	switch {
 	case err == nil:
-		return bytes.Clone(piece), true, nil
+		return p.copied(piece), true, nil
 	case errors.Is(err, io.EOF), errors.Is(err, bufio.ErrBufferFull):
-		return bytes.Clone(piece), false, nil
+		return p.copied(piece), false, nil
 	default:
 		return nil, false, err
 	}
+}
+
+// copied takes bytes out of the reader's buffer, which looking for the end of the file moves.
+func (p *physical) copied(piece []byte) []byte {
+	if !p.reuse {
+		return bytes.Clone(piece)
+	}
+	p.buffer = append(p.buffer[:0], piece...)
+	return p.buffer
 }
 
 func (p *physical) cutWide() (raw []byte, ended bool, err error) {

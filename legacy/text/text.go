@@ -1,8 +1,8 @@
 // Package text reads the lines of old files: it finds or takes the encoding, keeps the original bytes, the number and
 // the place of each line, and marks the lines that cannot be read as text.
 //
-// What it copes with is the list of legacy-layout.md: CRLF, CP1252, UTF-8 and UTF-16 with a byte-order mark, a
-// trailing 0x1A, a torn last line, NUL bytes. It holds a few lines at a time, whatever the size of the file. Text of a
+// What it copes with is the list of legacy-layout.md: CRLF, the Windows code pages, UTF-8 and UTF-16 with a byte-order
+// mark, a trailing 0x1A, a torn last line, NUL bytes. It holds a few lines at a time, whatever the size of the file. Text of a
 // private key, whole or torn, does not leave this package: only its place and SHA-256 do.
 package text
 

@@ -85,7 +85,7 @@ func TestLines(t *testing.T) {
 		{"UTF-8", "ä\nß\n", []string{"1 ä", "2 ß"}},
 		{"a damaged line in UTF-8", strings.Repeat("ä\n", 9) + "aä\xe4\n", append(strings.Split("1 ä,2 ä,3 ä,4 ä,5 ä,6 ä,7 ä,8 ä,9 ä", ","), "10 ! byte 4 is not UTF-8")},
 		{"CP1252", "\xe4 \x80\nb\n", []string{"1 ä €", "2 b"}},
-		{"undefined in CP1252", "\xe4\x81\nb\n", []string{"1 ! byte 2 has no meaning in CP1252", "2 b"}},
+		{"undefined in CP1252", strings.Repeat("\xe4\n", 9) + "\xe4\x81\n", append(strings.Split("1 ä,2 ä,3 ä,4 ä,5 ä,6 ä,7 ä,8 ä,9 ä", ","), "10 ! byte 2 has no meaning in CP1252")},
 		{"UTF-16 little end first", string(wide("ä;1\r\nb\r\n", 0)), []string{"1 ä;1", "2 b"}},
 		{"UTF-16 big end first", string(wide("ä;1\r\nb", 1)), []string{"1 ä;1", "2 b (torn)"}},
 		{"UTF-16 with a unit like LF", string(wide("Ċ\u0a0d\nb\n", 0)), []string{"1 Ċ\u0a0d", "2 b"}},

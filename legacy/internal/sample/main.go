@@ -2,13 +2,13 @@
 //go:debug rsa1024min=0
 
 // Command sample makes the test data in testdata/legacy: machines that ran CAPF 1.0(1), as copied disks; the folder of a
-// usecallmanager daemon; lists of phones.
+// usecallmanager daemon; lists of phones; machines of other countries.
 //
 // The folders are those of legacy-layout.md; the line formats are not public, so the files are in the built-in
 // dialects. Phones, times and strings are the same each time; keys and certificates are really made and differ. The
 // private keys are thrown away, but for the one in the daemon's capf.pem.
 //
-// usage: sample FOLDER    writes FOLDER/cluster, conflict, usecallmanager and lists
+// usage: sample FOLDER    writes FOLDER/cluster, conflict, usecallmanager, lists and abroad
 package main
 
 import (
@@ -38,7 +38,10 @@ func run(folder string) error {
 		return err
 	}
 	lists(files)
-	for _, made := range []string{"cluster", "conflict", "usecallmanager", "lists"} {
+	if err := abroad(files); err != nil {
+		return err
+	}
+	for _, made := range []string{"cluster", "conflict", "usecallmanager", "lists", "abroad"} {
 		if err := os.RemoveAll(filepath.Join(folder, made)); err != nil {
 			return err
 		}

@@ -19,10 +19,12 @@ const (
 	// the run come on top; cli.md calls 50 ms much.
 	holdTime = 20 * time.Millisecond
 	// rowsAtOnce is how many rows a statement inserts, and after how many the clock is looked at.
-	rowsAtOnce = 32
+	rowsAtOnce = 64
 	// restTime is for how long nobody of us asks for the lock then. SQLite has no queue: whoever waits for the lock
-	// tries again after a while, and would hardly ever meet it free.
-	restTime = 3 * time.Millisecond
+	// tries again after a while, and would hardly ever meet it free. While a service runs its sessions wait, which try
+	// later and later: then it is free for as long as it is held.
+	restTime       = 2 * time.Millisecond
+	restForService = holdTime
 )
 
 // loader writes many rows of a staged run, on the connection for that. Its statements go to the driver directly:
@@ -31,6 +33,7 @@ type loader struct {
 	connection *sql.Conn
 	checks     *store.Statements // on the same connection
 	rows       *rawStatements
+	rest       time.Duration // between transactions
 }
 
 // load opens a loader, has it used and closes it. While it is used the writer writes nothing.
@@ -39,28 +42,34 @@ func (s *Store) load(ctx context.Context, use func(*loader) error) (err error) {
 	if err != nil {
 		return s.classify(err)
 	}
-	l := &loader{connection: connection, checks: store.NewStatements(connection, s.classify),
-		rows: &rawStatements{classify: s.classify, kept: map[prepared]driver.StmtExecContext{}, gathered: map[string]*gathered{}}}
+	l := newLoader(s, connection)
+	if living, err := s.LivingInstance(); err != nil || living != "" {
+		l.rest = restForService
+	}
 	defer func() { err = errors.Join(err, l.rows.close(), l.checks.Close(), connection.Close()) }()
 	return use(l)
+}
+
+func newLoader(s *Store, connection *sql.Conn) *loader {
+	return &loader{rest: restTime, connection: connection, checks: store.NewStatements(connection, s.classify),
+		rows: &rawStatements{classify: s.classify, kept: map[prepared]driver.StmtExecContext{}, gathered: map[string]*gathered{}}}
 }
 
 // inTurns does work in short transactions, until it says that none is left. It gives the lock back in between.
 func (s *Store) inTurns(ctx context.Context, l *loader, work func() (left bool, err error)) error {
 	for left := true; left; {
+		time.Sleep(l.rest - time.Since(time.Unix(0, s.turned.Load())))
 		err := s.writer.Alone(ctx, func() error {
 			return inTransaction(l.checks, func() (err error) {
 				left, err = work()
 				return err
 			})
 		})
+		s.turned.Store(time.Now().UnixNano())
 		if err != nil {
 			return err
 		}
 		s.checkpoints.written()
-		if left {
-			time.Sleep(restTime)
-		}
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -61,7 +62,8 @@ type Store struct {
 	reads     *store.Statements
 	writer    *store.Writer
 
-	checkpoints checkpoints // while a migration is staged
+	checkpoints checkpoints  // while a migration is staged
+	turned      atomic.Int64 // when rows of it were last written, in nanoseconds since 1970
 }
 
 // Open opens a store. Without Create a missing one is CodeNotActivated. A schema that is newer than this

@@ -17,6 +17,9 @@ func (s *Store) StageRecords(ctx context.Context, run int64, records []capf.Impo
 	phones := s.phoneStager(run)
 	begin := func(tx *store.Statements) error { return errors.Join(ids.read(tx), phones.begin(tx)) }
 	return inBatches(ctx, s, run, records, begin, func(rows *rawStatements, record capf.ImportRecord) error {
+		if err := checkVerdict(&record); err != nil {
+			return err
+		}
 		id := ids.next()
 		err := rows.insert(`INSERT INTO import_records (id, run, device, machine, file, line, digest, raw, time, verdict)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -55,6 +58,9 @@ func (s *Store) StageKept(ctx context.Context, run int64, lines []capf.KeptLine)
 // as its common name: CodeInvalid otherwise.
 func (s *Store) StageFiles(ctx context.Context, run int64, files []capf.LegacyFile) error {
 	return inBatches(ctx, s, run, files, nothing, func(rows *rawStatements, file capf.LegacyFile) error {
+		if err := checkUse(&file); err != nil {
+			return err
+		}
 		err := rows.insert(`INSERT INTO legacy_files (run, machine, file, line, sha256, subject, der, use, why)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, run, file.Machine, file.File, int64(file.Line), file.SHA256, file.Subject,
 			notNil(file.DER), string(file.Use), file.Why)

@@ -49,6 +49,9 @@ func (p *phoneStager) stage(rows *rawStatements, record int64, source capf.Stage
 		return err
 	}
 	source.Phone.Device = device
+	if err := checkPhone(&source.Phone); err != nil {
+		return err
+	}
 	expected, err := p.expected(source)
 	switch {
 	case err != nil:

@@ -169,8 +169,8 @@ func TestNothingOfRunsIsLeft(t *testing.T) {
 	}
 }
 
-// BenchmarkStageRun stages many new phones and makes them visible, and reports for how long one transaction had the
-// write lock at most, and for how long the one that makes them visible.
+// BenchmarkStageRun stages many new phones and makes them visible, and reports for how long the one transaction has the
+// write lock that makes them visible, but for the flush.
 func BenchmarkStageRun(b *testing.B) {
 	const phones = 100_000
 	records := addedRecords(0, phones)
@@ -188,4 +188,37 @@ func BenchmarkStageRun(b *testing.B) {
 		}
 		b.ReportMetric(float64(time.Since(begin).Microseconds())/1000, "show-ms")
 	}
+}
+
+// TestCheckpoints: whoever writes much has the WAL copied beside, waits for it once it is long, and leaves nothing in it.
+func TestCheckpoints(t *testing.T) {
+	s := open(t)
+	s.checkpoints.end() // of nothing
+	left := func() (pages, copied int) {
+		var busy int
+		if err := s.bulkPool.QueryRow(`PRAGMA wal_checkpoint(NOOP)`).Scan(&busy, &pages, &copied); err != nil {
+			t.Fatal(err)
+		}
+		return pages, copied
+	}
+	stageRun(t, s, "key", addedRecords(0, 500))
+	if pages, copied := left(); pages == 0 || copied == pages {
+		t.Errorf("of %d pages %d are copied while little was written", pages, copied)
+	}
+	s.checkpoints.length.Store(longWAL + 1)
+	s.checkpoints.written()
+	if pages, copied := left(); copied != pages || s.checkpoints.length.Load() != 0 {
+		t.Errorf("of %d pages of a long WAL %d are copied", pages, copied)
+	}
+	stageRun(t, s, "other", addedRecords(0, 500))
+	for range 3 * checkpointEvery {
+		s.checkpoints.written()
+	}
+	s.checkpoints.end()
+	if pages, copied := left(); copied != pages {
+		t.Errorf("of %d pages %d are copied in the end", pages, copied)
+	}
+	stageRun(t, s, "key", addedRecords(0, 5)) // begins anew
+	s.checkpoints.end()
+	s.checkpoints.end()
 }

@@ -1,0 +1,221 @@
+// Package shape knows the fields of a phone record by the shape of their values, as legacy-layout.md has it: a device
+// name, an authentication string, a key size, an operation, a state, a time. It judges whole columns, since one value
+// may have several shapes: 1024 is a key size and could be an authentication string.
+package shape
+
+import (
+	"slices"
+	"strings"
+
+	"capf/legacy/dialect"
+)
+
+// Device gives `SEP` and 12 upper-case hex digits for that in any case, or for a MAC address: bare, or in equal groups
+// of 2, 4 or 6 digits with one of `:`, `-`, `.` between them.
+func Device(value string) (string, bool) {
+	digits := value
+	if len(value) == 15 && strings.EqualFold(value[:3], "SEP") {
+		digits = value[3:]
+	} else if at := strings.IndexAny(value, ":-."); at >= 0 {
+		if digits = joinGroups(value, value[at], at); digits == "" {
+			return "", false
+		}
+	}
+	if len(digits) != 12 {
+		return "", false
+	}
+	for i := range len(digits) {
+		if !isHex(digits[i]) {
+			return "", false
+		}
+	}
+	return "SEP" + strings.ToUpper(digits), true
+}
+
+func joinGroups(value string, separator byte, size int) string {
+	if size != 2 && size != 4 && size != 6 || len(value) != 12+12/size-1 {
+		return ""
+	}
+	for i := size; i < len(value); i += size + 1 {
+		if value[i] != separator {
+			return ""
+		}
+	}
+	return strings.ReplaceAll(value, string(separator), "")
+}
+
+func isHex(b byte) bool {
+	return b >= '0' && b <= '9' || b >= 'A' && b <= 'F' || b >= 'a' && b <= 'f'
+}
+
+// KeySize knows the sizes of 1.0(1) in bits, legacy-layout.md.
+func KeySize(value string) (int, bool) {
+	switch value {
+	case "512":
+		return 512, true
+	case "1024":
+		return 1024, true
+	case "2048":
+		return 2048, true
+	default:
+		return 0, false
+	}
+}
+
+// IsAuthenticationString tells 4 to 10 digits.
+func IsAuthenticationString(value string) bool {
+	return len(value) >= 4 && len(value) <= 10 &&
+		!slices.ContainsFunc([]byte(value), func(b byte) bool { return b < '0' || b > '9' })
+}
+
+// fields are those that have a shape. A time is one shape: see Judge.
+var fields = [...]dialect.Field{
+	dialect.Device, dialect.Operation, dialect.State, dialect.AuthenticationMode, dialect.AuthenticationString,
+	dialect.KeySize, dialect.StatusTime,
+}
+
+// mask has a bit for each of the fields.
+type mask uint8
+
+func maskOf(d *dialect.Dialect, value string) (out mask) {
+	set := func(bit int, fits bool) {
+		if fits {
+			out |= 1 << bit
+		}
+	}
+	first := value[0]
+	if digit := first >= '0' && first <= '9'; digit || isHex(first) || first|0x20 == 's' {
+		_, device := Device(value)
+		set(0, device)
+	}
+	_, operation := d.Operation(value)
+	_, state := d.State(value)
+	_, mode := d.AuthenticationMode(value)
+	_, size := KeySize(value)
+	set(1, operation)
+	set(2, state)
+	set(3, mode)
+	set(4, IsAuthenticationString(value))
+	set(5, size)
+	set(6, d.IsTime(value))
+	return out
+}
+
+// remembered is how many values of a column are known again, and how long they may be: most columns have few different
+// ones.
+const (
+	remembered     = 16
+	longRemembered = 40
+)
+
+// Column gathers what the values of one column look like. Its zero value is ready for use; it stays small however many
+// values there are.
+type Column struct {
+	// Filled is how many values were not empty.
+	Filled int
+	// Dates tell the order of day and month.
+	Dates dialect.Dates
+
+	fits  [len(fields)]int
+	known map[string]mask
+}
+
+// Add looks at a value, which may be empty.
+func (c *Column) Add(d *dialect.Dialect, value string) {
+	if d.IsEmpty(value) {
+		return
+	}
+	c.Filled++
+	seen, ok := c.known[value]
+	if !ok {
+		seen = maskOf(d, value)
+		if len(c.known) < remembered && len(value) <= longRemembered {
+			if c.known == nil {
+				c.known = map[string]mask{}
+			}
+			c.known[strings.Clone(value)] = seen
+		}
+	}
+	for bit := range fields {
+		if seen&(1<<bit) != 0 {
+			c.fits[bit]++
+		}
+	}
+	if seen&(1<<6) != 0 {
+		d.Weigh(value, &c.Dates)
+	}
+}
+
+// Fits is how many of the values have the shape of a field.
+func (c *Column) Fits(field dialect.Field) int {
+	if at := slices.Index(fields[:], field); at >= 0 {
+		return c.fits[at]
+	}
+	return 0
+}
+
+// Candidates are the fields whose shape nine in ten of the values have.
+func (c *Column) Candidates() []dialect.Field {
+	var out []dialect.Field
+	for bit, field := range fields {
+		if c.Filled > 0 && c.fits[bit]*10 >= c.Filled*9 {
+			out = append(out, field)
+		}
+	}
+	return out
+}
+
+// Judged is what a column is.
+type Judged struct {
+	// Field is the one whose shape the column has; empty if it has none, or more than one.
+	Field dialect.Field
+	// Open are the fields that remain where they are more than one, or where other columns have the same shape too.
+	Open []dialect.Field
+}
+
+// Judge decides between the candidates of all columns of a file: a field that one column must be is no candidate for
+// another. One column of times is the time of the status; of several, none can be told.
+func Judge(columns []Column) []Judged {
+	left := make([][]dialect.Field, len(columns))
+	for i := range columns {
+		left[i] = columns[i].Candidates()
+	}
+	for settled := map[dialect.Field]bool{}; ; {
+		at := slices.IndexFunc(left, func(some []dialect.Field) bool { return len(some) == 1 && !settled[some[0]] })
+		if at < 0 {
+			break
+		}
+		field := left[at][0]
+		settled[field] = true
+		for i, some := range left {
+			if len(some) > 1 {
+				left[i] = slices.DeleteFunc(some, func(f dialect.Field) bool { return f == field })
+			}
+		}
+	}
+	out := make([]Judged, len(columns))
+	for i, some := range left {
+		out[i] = judge(left, some)
+	}
+	return out
+}
+
+func judge(left [][]dialect.Field, some []dialect.Field) Judged {
+	if len(some) == 0 {
+		return Judged{}
+	}
+	same := 0
+	for _, other := range left {
+		if slices.Equal(other, some) {
+			same++
+		}
+	}
+	switch {
+	case len(some) == 1 && same == 1:
+		return Judged{Field: some[0]}
+	case some[0] == dialect.StatusTime:
+		return Judged{Open: []dialect.Field{dialect.StatusTime, dialect.CompletesBy}}
+	default:
+		return Judged{Open: some}
+	}
+}

@@ -1,0 +1,54 @@
+package migrate
+
+import (
+	"errors"
+	"iter"
+	"slices"
+	"testing"
+)
+
+// countTo gives numbers up to one, and an error at its end if one is given; ended tells that it was let go.
+func countTo(last int, failure error, ended *bool) iter.Seq2[int, error] {
+	return func(yield func(int, error) bool) {
+		defer func() { *ended = true }()
+		for n := range last {
+			if !yield(n, nil) {
+				return
+			}
+		}
+		if failure != nil {
+			yield(0, failure)
+		}
+	}
+}
+
+// TestAhead: the same items come in the same order, however many they are and wherever somebody has had enough.
+func TestAhead(t *testing.T) {
+	failure := errors.New("torn")
+	for _, count := range []int{0, 1, aheadOf - 1, aheadOf, aheadOf + 1, 10 * aheadOf} {
+		for _, enough := range []int{1, aheadOf, count, count + 1} {
+			for _, at := range []error{nil, failure} {
+				var want, got []int
+				var wantErr, gotErr error
+				ended := false
+				take(countTo(count, at, new(bool)), enough, &want, &wantErr)
+				take(ahead(countTo(count, at, &ended)), enough, &got, &gotErr)
+				if !slices.Equal(got, want) || gotErr != wantErr || !ended {
+					t.Errorf("of %d, enough after %d, error %v: %d items, %v, ended %t; want %d, %v", count, enough, at, len(got), gotErr, ended, len(want), wantErr)
+				}
+			}
+		}
+	}
+}
+
+func take(items iter.Seq2[int, error], enough int, into *[]int, failed *error) {
+	for item, err := range items {
+		if err != nil {
+			*failed = err
+			return
+		}
+		if *into = append(*into, item); len(*into) == enough {
+			return
+		}
+	}
+}
