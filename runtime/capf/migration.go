@@ -99,7 +99,7 @@ const (
 
 // Provenance tells where the store's version of a phone comes from.
 type Provenance struct {
-	// Imported is the record that the phone was last taken from; nil for a phone that was added here.
+	// Imported is the record that the phone was last taken from, without its bytes; nil for a phone that was added here.
 	Imported *ImportRecord
 	// ChangedAt is when a person or the phone itself last changed it; zero where nobody has since the
 	// import.

@@ -89,7 +89,7 @@ type provenanceRow struct {
 func (s *Store) Provenances(ctx context.Context, yield func(device string, provenance capf.Provenance) error) error {
 	return inPages(ctx, s.reads, scanProvenance, func(row provenanceRow) string { return row.device },
 		func(row provenanceRow) error { return yield(row.device, row.Provenance) },
-		`SELECT p.device, p.changes, p.changed_at, i.id, i.machine, i.file, i.line, i.digest, i.raw, i.time, i.verdict
+		`SELECT p.device, p.changes, p.changed_at, i.id, i.machine, i.file, i.line, i.digest, i.time, i.verdict
 		FROM phones p LEFT JOIN import_records i ON i.id = p.imported WHERE p.device > +?1 ORDER BY p.device LIMIT +?2`,
 		[]any{"", pageSize})
 }
@@ -97,12 +97,11 @@ func (s *Store) Provenances(ctx context.Context, yield func(device string, prove
 func scanProvenance(cursor store.Scanner) (row provenanceRow, err error) {
 	var changedAt, record, line sql.NullInt64
 	var machine, file, digest, time, verdict sql.NullString
-	var raw []byte
-	err = cursor.Scan(&row.device, &row.Changes, &changedAt, &record, &machine, &file, &line, &digest, &raw, &time, &verdict)
+	err = cursor.Scan(&row.device, &row.Changes, &changedAt, &record, &machine, &file, &line, &digest, &time, &verdict)
 	row.ChangedAt = store.Time(changedAt)
 	if record.Valid {
 		row.Imported = &capf.ImportRecord{Device: row.device, Machine: machine.String, File: file.String, Line: int(line.Int64),
-			Digest: digest.String, Raw: raw, Time: time.String, Verdict: capf.Verdict(verdict.String)}
+			Digest: digest.String, Time: time.String, Verdict: capf.Verdict(verdict.String)}
 	}
 	return row, err
 }

@@ -58,7 +58,7 @@ func newLoader(s *Store, connection *sql.Conn) *loader {
 // inTurns does work in short transactions, until it says that none is left. It gives the lock back in between.
 func (s *Store) inTurns(ctx context.Context, l *loader, work func() (left bool, err error)) error {
 	for left := true; left; {
-		time.Sleep(l.rest - time.Since(time.Unix(0, s.turned.Load())))
+		time.Sleep(min(l.rest, l.rest-time.Since(time.Unix(0, s.turned.Load()))))
 		err := s.writer.Alone(ctx, func() error {
 			return inTransaction(l.checks, func() (err error) {
 				left, err = work()

@@ -101,37 +101,52 @@ func (c *certificateColumns) certificate(device string) capf.Certificate {
 }
 
 // scanPhone reads phoneColumns.
-func scanPhone(cursor store.Scanner) (phoneRow, error) {
-	var row phoneRow
-	var digits sql.Null[string]
-	var lastSession, result, attempt sql.NullInt64
-	var o operationColumns
-	var c certificateColumns
-	p := &row.Phone
-	err := cursor.Scan(&p.Device, &p.Description, &p.AuthMode, &digits, &p.KeySize, &p.SecurityMode,
-		&p.LSCKnown, &p.MIC, &lastSession, &p.LastAddress, &p.LastTLS, &p.LSCHash, &result, &row.changes, &attempt,
+func scanPhone(cursor store.Scanner) (phoneRow, error) { return newPhoneScan().scan(cursor) }
+
+// phoneScan has a place for each of phoneColumns. It is used again for each row of a list.
+type phoneScan struct {
+	row                          phoneRow
+	digits                       sql.Null[string]
+	lastSession, result, attempt sql.NullInt64
+	operation                    operationColumns
+	certificate                  certificateColumns
+	places                       []any
+}
+
+func newPhoneScan() *phoneScan {
+	s := &phoneScan{}
+	p, o, c := &s.row.Phone, &s.operation, &s.certificate
+	s.places = []any{&p.Device, &p.Description, &p.AuthMode, &s.digits, &p.KeySize, &p.SecurityMode,
+		&p.LSCKnown, &p.MIC, &s.lastSession, &p.LastAddress, &p.LastTLS, &p.LSCHash, &s.result, &s.row.changes, &s.attempt,
 		&o.id, &c.id, &o.revision, &o.operation, &o.authMode, &o.keySize, &o.completesBy, &o.createdAt, &o.createdBy,
 		&o.endedAt, &o.endedBy, &o.ending, &o.result, &o.detail, &o.server,
 		&c.state, &c.source, &c.serial, &c.subject, &c.issuer, &c.notBefore, &c.notAfter, &c.der, &c.sha256, &c.key,
-		&c.operation, &c.recordedAt, &c.confirmedAt)
+		&c.operation, &c.recordedAt, &c.confirmedAt}
+	return s
+}
+
+func (s *phoneScan) scan(cursor store.Scanner) (phoneRow, error) {
+	s.row = phoneRow{}
+	err := cursor.Scan(s.places...)
 	if err != nil {
 		return phoneRow{}, err
 	}
-	if p.AuthString, err = store.Secret(digits); err != nil {
+	p := &s.row.Phone
+	if p.AuthString, err = store.Secret(s.digits); err != nil {
 		return phoneRow{}, err
 	}
-	p.LastSession = store.Time(lastSession)
-	p.LastResult = store.Result(result)
-	if attempt.Valid {
-		p.LastResult = store.Result(attempt)
+	p.LastSession = store.Time(s.lastSession)
+	p.LastResult = store.Result(s.result)
+	if s.attempt.Valid {
+		p.LastResult = store.Result(s.attempt)
 	}
-	p.Last = o.record(p.Device)
-	if c.id.Valid {
-		c.kind = sql.NullString{String: string(capf.LSC), Valid: true}
-		lsc := c.certificate(p.Device)
+	p.Last = s.operation.record(p.Device)
+	if s.certificate.id.Valid {
+		s.certificate.kind = sql.NullString{String: string(capf.LSC), Valid: true}
+		lsc := s.certificate.certificate(p.Device)
 		p.LSC = &lsc
 	}
-	return row, nil
+	return s.row, nil
 }
 
 // pageSize is how many rows are read before they are handed out. No statement is open meanwhile: whoever
@@ -153,11 +168,12 @@ func (s *Store) Phones(ctx context.Context, filter capf.PhoneFilter, yield func(
 	query, arguments := phonePage(filter)
 	first, _ := filter.DevicePrefix()
 	arguments = append([]any{first}, arguments...)
+	row := newPhoneScan()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		page, err := store.Collect(s.reads, scanPhone, query, arguments...)
+		page, err := store.Collect(s.reads, row.scan, query, arguments...)
 		if err != nil {
 			return err
 		}

@@ -290,7 +290,7 @@ func runProvenance(s *suite) {
 	s.apply(capf.ApplyAdd, capf.PhoneChange{Device: device(1)})
 	source := record(device(2), capf.VerdictNew, legacyPhone(device(2), capf.EndingNone))
 	s.run("key", source)
-	source.Phone = nil
+	source.Phone, source.Raw = nil, nil
 	before := s.provenances()
 	s.equal("added here", []any{before[device(1)].Imported, before[device(1)].ChangedAt}, []any{(*capf.ImportRecord)(nil), Start})
 	s.equal("imported", before[device(2)].Imported, &source)
