@@ -1,35 +1,201 @@
 package ctl
 
 import (
-	"cmp"
+	"crypto/rsa"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"strings"
 )
 
-// BuildSuccessor builds a list with the first of the signers whose signature makes phones that hold the
-// previous list take it. Previous is nil where phones hold none. Where no signer is a token of the previous
-// list the first one signs, and refused says what phones would find wrong; err is for everything else.
-func BuildSuccessor(contents Contents, signers []*Token, previous []byte) (raw []byte, signer *Token, refused, err error) {
-	if len(signers) == 0 {
-		return nil, nil, nil, errors.New("no security token can sign: none has its key at hand")
+// Candidate is a security token that may sign a list. Its key is opened when it is to sign, and not before.
+type Candidate struct {
+	Name        string // the administrator's name for it
+	Certificate *x509.Certificate
+	// Open gives the token with its key. Nil: it is to leave the list with this one, and cannot sign it.
+	Open func() (*Token, error)
+}
+
+// Succession is a list that is to be made, and the one that it follows.
+type Succession struct {
+	Contents   Contents
+	Candidates []Candidate // in the order in which they are tried
+	// Previous is the list that phones hold; nil: they hold none. A new one must be signed by a SAST of it
+	// (ctl-format.md, "Rules").
+	Previous []byte
+	// StartOver makes a list also where no SAST of the previous one can sign it.
+	StartOver bool
+}
+
+// Successor is a list that was made.
+type Successor struct {
+	Raw    []byte
+	Signer Candidate
+	// Broken says why phones that hold the previous list do not take this one; nil: they do. It is there only where
+	// the succession is to start over.
+	Broken error
+	// Passed are the tokens that would have done before the signer, and why they could not sign.
+	Passed []Needed
+}
+
+// Needed is a token whose signature phones would take, and why it cannot sign.
+type Needed struct {
+	ID   SignerID
+	Name string // of the candidate; empty: it is none
+	Err  error  // nil: it is no candidate
+}
+
+// String describes it in a part of a line.
+func (n Needed) String() string {
+	switch {
+	case n.Name == "":
+		return fmt.Sprintf("%s, which is none of your tokens", n.ID)
+	case n.Err == nil:
+		return fmt.Sprintf("%s (%s)", n.Name, n.ID)
 	}
-	for _, candidate := range signers {
-		built, problem := Build(contents, candidate)
-		if problem != nil {
-			err = cmp.Or(err, problem)
+	return fmt.Sprintf("%s (%s): %v", n.Name, n.ID, n.Err)
+}
+
+// NoSignerError says that no token can sign, and which would do.
+type NoSignerError struct{ Tokens []Needed }
+
+// Error names all tokens that would do, each with what is the matter with it.
+func (e *NoSignerError) Error() string {
+	if len(e.Tokens) == 0 {
+		return "no security token can sign: there is none that would do"
+	}
+	var each []string
+	for _, token := range e.Tokens {
+		each = append(each, token.String())
+	}
+	return "no security token can sign: phones take a list that is signed by one of these: " + strings.Join(each, "; ")
+}
+
+// Unwrap gives what is the matter with each.
+func (e *NoSignerError) Unwrap() []error {
+	var each []error
+	for _, token := range e.Tokens {
+		if token.Err != nil {
+			each = append(each, token.Err)
+		}
+	}
+	return each
+}
+
+var errLeaves = errors.New("it is to leave the list with this one; keep it in until phones hold a list with the others")
+
+// Build makes the list. It is signed by the first candidate that is a SAST of the previous list and can sign, and the
+// signature was checked with the certificate in that list: phones that hold it take the new one. Where none can, the
+// error is a *NoSignerError; or, to start over, another candidate signs. Errors of the contents are Problems.
+func (s *Succession) Build() (*Successor, error) {
+	if err := s.Contents.Validate(); err != nil {
+		return nil, fmt.Errorf("contents of the list: %w", err)
+	}
+	fit, others, strangers, err := s.sort()
+	if err != nil {
+		return nil, err
+	}
+	var needed []Needed
+	for _, candidate := range fit {
+		raw, err := s.signedBy(candidate)
+		if err == nil {
+			return &Successor{Raw: raw, Signer: candidate, Passed: needed}, nil
+		}
+		id, _ := idOf(candidate.Certificate)
+		needed = append(needed, Needed{ID: id, Name: candidate.Name, Err: err})
+		if errors.Is(err, ErrNotSuccessor) { // it can sign, but something else is wrong
+			others = append(others, candidate)
+		}
+	}
+	refusal := &NoSignerError{Tokens: append(needed, strangers...)}
+	if !s.StartOver {
+		return nil, refusal
+	}
+	return s.startOver(others, refusal)
+}
+
+// sort tells the candidates that are tokens of the previous list from the others, and gives those tokens of it that are
+// no candidates.
+func (s *Succession) sort() (fit, others []Candidate, strangers []Needed, err error) {
+	if s.Previous == nil {
+		return s.Candidates, nil, nil, nil
+	}
+	previous, err := Decode(s.Previous)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("the list that phones hold: %w", err)
+	}
+	known := map[*Record]bool{}
+	for _, candidate := range s.Candidates {
+		record := previous.sastOf(candidate.Certificate)
+		if record == nil {
+			others = append(others, candidate)
 			continue
 		}
-		if previous != nil {
-			problem = VerifySuccession(built, previous)
-		}
-		if problem == nil {
-			return built, candidate, nil, nil
-		}
-		if raw == nil {
-			raw, signer, refused = built, candidate, problem
+		known[record] = true
+		fit = append(fit, candidate)
+	}
+	for _, record := range previous.RecordsOf(RoleSAST) {
+		if !known[record] {
+			strangers = append(strangers, Needed{ID: record.ID})
 		}
 	}
-	if raw != nil {
-		return raw, signer, refused, nil
+	return fit, others, strangers, nil
+}
+
+// sastOf gives the record by which phones that hold the list know a token: the same name and serial number, and the
+// same key. Nil where there is none.
+func (f *File) sastOf(certificate *x509.Certificate) *Record {
+	if certificate == nil {
+		return nil
 	}
-	return nil, nil, nil, err
+	id, err := idOf(certificate)
+	if err != nil {
+		return nil
+	}
+	for _, record := range f.RecordsOf(RoleSAST) {
+		if !record.ID.Equal(id) {
+			continue
+		}
+		listed, err := record.ParseCertificate()
+		if err != nil {
+			continue
+		}
+		if key, ok := listed.PublicKey.(*rsa.PublicKey); ok && key.Equal(certificate.PublicKey) {
+			return record
+		}
+	}
+	return nil
+}
+
+// signedBy makes the list with a signer, and sees that phones with the previous one take it.
+func (s *Succession) signedBy(candidate Candidate) ([]byte, error) {
+	if candidate.Open == nil {
+		return nil, errLeaves
+	}
+	token, err := candidate.Open()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := Build(s.Contents, token)
+	if err != nil || s.Previous == nil {
+		return raw, err
+	}
+	return raw, VerifySuccession(raw, s.Previous)
+}
+
+// startOver makes the list with whoever can sign.
+func (s *Succession) startOver(candidates []Candidate, refusal *NoSignerError) (*Successor, error) {
+	for _, candidate := range candidates {
+		if candidate.Open == nil {
+			continue
+		}
+		// What phones find wrong with it, and nothing else, is what is accepted here.
+		raw, err := s.signedBy(candidate)
+		if errors.Is(err, ErrNotSuccessor) {
+			return &Successor{Raw: raw, Signer: candidate, Broken: refusal, Passed: refusal.Tokens}, nil
+		}
+		id, _ := idOf(candidate.Certificate)
+		refusal.Tokens = append(refusal.Tokens, Needed{ID: id, Name: candidate.Name, Err: err})
+	}
+	return nil, refusal
 }

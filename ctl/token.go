@@ -70,6 +70,12 @@ func LoadTokenCertificate(path string) (*x509.Certificate, error) {
 	return certificate, nil
 }
 
+// CheckToken tells whether lists can be signed with the key of a certificate: nil if so.
+func CheckToken(certificate *x509.Certificate) error {
+	_, err := tokenKey(certificate)
+	return err
+}
+
 // tokenKey returns the key of a token's certificate if lists can be signed with it.
 func tokenKey(certificate *x509.Certificate) (*rsa.PublicKey, error) {
 	key, ok := certificate.PublicKey.(*rsa.PublicKey)

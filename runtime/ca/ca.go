@@ -27,6 +27,9 @@ const backdate = time.Hour
 type Authority struct {
 	Certificate *x509.Certificate
 	signer      crypto.Signer
+	reference   string // to the key in its token; empty: the key lies in the file
+	noDecrypt   bool   // what that key cannot do there, as far as Ready has found out
+	noPSS       bool
 	random      io.Reader
 	clock       func() time.Time
 }
@@ -37,12 +40,19 @@ type Options struct {
 	Organization       string // may be empty
 	OrganizationalUnit string // may be empty
 	KeySize            int    // bits of the RSA key: 2048, 3072 or 4096
+	// NewKey makes the key in a token; nil: it is made here and kept in a file.
+	NewKey NewTokenKey
+	// KeyInFile allows a next key in a file where the one in force lies in a token.
+	KeyInFile bool
 }
 
 // Environment is what an authority needs beside its key; a test gives its own.
 type Environment struct {
 	Clock  func() time.Time
 	Random io.Reader
+	// TokenKey gives a key that lies in a token, by its reference; nothing is opened yet. Nil: such keys cannot be
+	// used, but their certificates can.
+	TokenKey func(reference string, public *rsa.PublicKey) (TokenKey, error)
 }
 
 // System is the clock and the randomness of the machine.
@@ -61,19 +71,35 @@ func New(options Options, environment Environment) (*Authority, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	key, err := rsa.GenerateKey(environment.Random, options.KeySize)
-	if err != nil {
-		return nil, fmt.Errorf("make the CAPF key: %w", err)
-	}
-	template, err := authorityTemplate(options, &key.PublicKey, environment)
+	key, reference, err := options.newKey(environment)
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.CreateCertificate(environment.Random, template, template, &key.PublicKey, key)
+	template, err := authorityTemplate(options, key.Public(), environment)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(environment.Random, template, template, key.Public(), key)
 	if err != nil {
 		return nil, fmt.Errorf("sign the CAPF certificate: %w", err)
 	}
-	return newAuthority(der, key, environment)
+	authority, err := newAuthority(der, key, environment)
+	if err != nil {
+		return nil, err
+	}
+	authority.reference = reference
+	return authority, nil
+}
+
+func (o Options) newKey(environment Environment) (crypto.Signer, string, error) {
+	if o.NewKey != nil {
+		return o.NewKey(o.KeySize)
+	}
+	key, err := rsa.GenerateKey(environment.Random, o.KeySize)
+	if err != nil {
+		return nil, "", fmt.Errorf("make the CAPF key: %w", err)
+	}
+	return key, "", nil
 }
 
 func newAuthority(der []byte, signer crypto.Signer, environment Environment) (*Authority, error) {
@@ -121,7 +147,7 @@ func checkName(what, name string) error {
 		Hint: "use 1 to 64 of A-Z a-z 0-9 . _ - and space, since it becomes a file name on every server"}
 }
 
-func authorityTemplate(options Options, key *rsa.PublicKey, environment Environment) (*x509.Certificate, error) {
+func authorityTemplate(options Options, key crypto.PublicKey, environment Environment) (*x509.Certificate, error) {
 	serial, err := newSerial(environment.Random)
 	if err != nil {
 		return nil, err
@@ -183,5 +209,12 @@ func (a *Authority) Name() string { return a.Certificate.Subject.CommonName }
 
 // TLS is the certificate for handshakes with phones.
 func (a *Authority) TLS() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{a.Certificate.Raw}, PrivateKey: working(a.signer), Leaf: a.Certificate}
+	certificate := tls.Certificate{Certificate: [][]byte{a.Certificate.Raw}, PrivateKey: working(a.signer), Leaf: a.Certificate}
+	if a.noDecrypt {
+		certificate.PrivateKey = struct{ crypto.Signer }{a.signer}
+	}
+	if a.noPSS {
+		certificate.SupportedSignatureAlgorithms = pkcs1Schemes
+	}
+	return certificate
 }

@@ -49,8 +49,15 @@ func create(directory string, options Options, environment Environment) (*Author
 	return authority, authority.keep(directory)
 }
 
-// encode gives the certificate and its key as they stand in a file.
+// encode gives the certificate and its key, or where that is, as they stand in a file.
 func (a *Authority) encode() ([]byte, error) {
+	if a.reference != "" {
+		reference, err := encodeReference(a.reference)
+		if err != nil {
+			return nil, err
+		}
+		return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw}), reference...), nil
+	}
 	key, err := x509.MarshalPKCS8PrivateKey(a.signer)
 	if err != nil {
 		return nil, fmt.Errorf("encode the CAPF key: %w", err)
@@ -113,13 +120,21 @@ func loadFile(path string, environment Environment) (*Authority, error) {
 	if err != nil {
 		return nil, &capf.Error{Code: capf.CodeUnavailable, Message: "read the CAPF identity", Err: err, Hint: "check the file's owner and mode"}
 	}
-	der, signer, err := parseIdentity(content)
+	der, signer, reference, err := parseIdentity(content)
 	if err != nil {
 		return nil, damaged(path, err)
 	}
 	authority, err := newAuthority(der, signer, environment)
 	if err != nil {
 		return nil, damaged(path, err)
+	}
+	if reference != "" {
+		authority.reference = reference
+		authority.signer, err = environment.tokenKey(reference, authority.Certificate.PublicKey)
+		if err != nil {
+			return nil, damaged(path, err)
+		}
+		return authority, nil // whether the key in the token is that of the certificate is seen when it is opened
 	}
 	if !samePublicKey(authority.Certificate.PublicKey, signer.Public()) {
 		return nil, damaged(path, errors.New("the key is not that of the certificate"))
@@ -132,8 +147,9 @@ func damaged(path string, err error) error {
 		Hint: "restore it from a backup; phones trust this key only"}
 }
 
-// parseIdentity finds the certificate and the key. Its errors never show what stands in the file.
-func parseIdentity(content []byte) (der []byte, signer crypto.Signer, err error) {
+// parseIdentity finds the certificate, and the key or the reference to it. Its errors never show what stands in the
+// file.
+func parseIdentity(content []byte) (der []byte, signer crypto.Signer, reference string, err error) {
 	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
 		switch block.Type {
 		case "CERTIFICATE":
@@ -141,15 +157,19 @@ func parseIdentity(content []byte) (der []byte, signer crypto.Signer, err error)
 		case "PRIVATE KEY":
 			key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 			if err != nil {
-				return nil, nil, errors.New("the key cannot be read")
+				return nil, nil, "", errors.New("the key cannot be read")
 			}
 			signer, _ = key.(crypto.Signer)
+		case referenceBlock:
+			if reference, err = parseReference(block); err != nil {
+				return nil, nil, "", err
+			}
 		}
 	}
-	if der == nil || signer == nil {
-		return nil, nil, errors.New("it does not hold a certificate and its key")
+	if der == nil || (signer == nil) == (reference == "") {
+		return nil, nil, "", errors.New("it does not hold a certificate and its key, or where that is")
 	}
-	return der, signer, nil
+	return der, signer, reference, nil
 }
 
 func samePublicKey(a, b crypto.PublicKey) bool {

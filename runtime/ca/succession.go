@@ -83,6 +83,10 @@ func (o *Options) follow(current *Authority, taken []string) error {
 	if o.OrganizationalUnit == "" && len(subject.OrganizationalUnit) > 0 {
 		o.OrganizationalUnit = subject.OrganizationalUnit[0]
 	}
+	if current.InToken() != "" && o.NewKey == nil && !o.KeyInFile {
+		return &capf.Error{Code: capf.CodeRefused, Message: "the CAPF key in force lies in a token, and the next one would lie in a file",
+			Hint: "name its token with --pkcs11 URI, or say --key-in-file"}
+	}
 	if key, isRSA := current.Certificate.PublicKey.(*rsa.PublicKey); isRSA && o.KeySize == 0 {
 		o.KeySize = max(2048, key.N.BitLen())
 	}

@@ -52,9 +52,15 @@ func (n Node) HostName() string {
 // Token is an administrator's security token (SAST). The store keeps where its key is, never the key.
 type Token struct {
 	Name        string
-	Location    string // path of the PEM file
+	Location    string // path of the PEM file, or a PKCS #11 URI
 	Certificate []byte // DER
 	AddedAt     time.Time
+}
+
+// TokenChange is what happens to the security tokens together with a new list.
+type TokenChange struct {
+	Add    []Token
+	Remove []string // names
 }
 
 // CTLVersion is a certificate trust list that was built here or imported from the field.
@@ -66,8 +72,10 @@ type CTLVersion struct {
 	Signer   string // name of the token, or the signer's subject for an imported one
 	SignedAt time.Time
 	AddedAt  time.Time
-	SHA256   string // of File, hex
-	File     []byte
+	// DistributedAt is when the first node got it; zero: none is known to have.
+	DistributedAt time.Time
+	SHA256        string // of File, hex
+	File          []byte
 }
 
 // The origins of a CTL version.
@@ -83,4 +91,10 @@ type Delivery struct {
 	Outcome string
 	Detail  string
 	At      time.Time
+}
+
+// Reached reports whether the node may hold that version now, so that phones may have it from there. Of a node that got
+// some of the files it is not known.
+func (d Delivery) Reached() bool {
+	return d.Outcome == "done" || d.Outcome == "unchanged" || d.Outcome == "partly"
 }

@@ -11,21 +11,23 @@ import (
 
 // AddToken adds a security token. CodeConflict where the name is taken. A zero AddedAt is set to now.
 func (s *Store) AddToken(ctx context.Context, token capf.Token, actor string) error {
+	return s.writer.Do(ctx, func(tx *store.Statements) error { return s.addToken(tx, token, actor) })
+}
+
+func (s *Store) addToken(tx *store.Statements, token capf.Token, actor string) error {
 	if token.AddedAt.IsZero() {
 		token.AddedAt = s.now()
 	}
-	return s.writer.Do(ctx, func(tx *store.Statements) error {
-		_, err := tx.Exec(`INSERT INTO tokens (name, location, certificate, added_at) VALUES (?1, ?2, ?3, ?4)`,
-			token.Name, token.Location, token.Certificate, token.AddedAt.Unix())
-		if isUnique(err) {
-			return &capf.Error{Code: capf.CodeConflict, Message: "token " + token.Name + " is in the store already",
-				Hint: "remove it first with `capf ctl token remove`"}
-		}
-		if err != nil {
-			return err
-		}
-		return s.audit(tx, actor, "token add", token.Name, "file="+token.Location)
-	})
+	_, err := tx.Exec(`INSERT INTO tokens (name, location, certificate, added_at) VALUES (?1, ?2, ?3, ?4)`,
+		token.Name, token.Location, token.Certificate, token.AddedAt.Unix())
+	if isUnique(err) {
+		return &capf.Error{Code: capf.CodeConflict, Message: "token " + token.Name + " is in the store already",
+			Hint: "remove it first with `capf ctl token remove`"}
+	}
+	if err != nil {
+		return err
+	}
+	return s.audit(tx, actor, "token add", token.Name, "location="+token.Location)
 }
 
 // Tokens gives the security tokens in the order in which they were added.
@@ -45,32 +47,39 @@ func scanToken(cursor store.Scanner) (token capf.Token, err error) {
 
 // RemoveToken removes a security token. CodeNotFound where there is none.
 func (s *Store) RemoveToken(ctx context.Context, name, actor string) error {
-	return s.remove(ctx, `DELETE FROM tokens WHERE name = +?1`, name, actor, "token remove", func(name string) error {
-		return &capf.Error{Code: capf.CodeNotFound, Message: fmt.Sprintf("token %q is not in the store", name), Hint: "see `capf ctl token list`"}
-	})
+	return s.writer.Do(ctx, func(tx *store.Statements) error { return s.removeToken(tx, name, actor) })
 }
 
-const selectCTL = `SELECT version, origin, mode, digest, signer, signed_at, added_at, sha256, file FROM ctl_versions`
+func (s *Store) removeToken(tx *store.Statements, name, actor string) error {
+	removed, err := tx.Exec(`DELETE FROM tokens WHERE name = +?1`, name)
+	if err != nil {
+		return err
+	}
+	if removed == 0 {
+		return &capf.Error{Code: capf.CodeNotFound, Message: fmt.Sprintf("token %q is not in the store", name), Hint: "see `capf ctl token list`"}
+	}
+	return s.audit(tx, actor, "token remove", name, "")
+}
+
+const selectCTL = `SELECT version, origin, mode, digest, signer, signed_at, added_at, distributed_at, sha256, file FROM ctl_versions`
 
 // AddCTL keeps a trust list and gives its version: one more than the newest. A zero AddedAt is set to now.
 func (s *Store) AddCTL(ctx context.Context, ctl capf.CTLVersion, actor string) (version int64, err error) {
+	return s.KeepCTL(ctx, ctl, capf.TokenChange{}, actor)
+}
+
+func (s *Store) addCTL(tx *store.Statements, ctl capf.CTLVersion, actor string) (version int64, err error) {
 	if ctl.AddedAt.IsZero() {
 		ctl.AddedAt = s.now()
 	}
-	err = s.writer.Do(ctx, func(tx *store.Statements) error {
-		version, err = tx.Insert(`INSERT INTO ctl_versions (origin, mode, digest, signer, signed_at, added_at, sha256, file)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`, ctl.Origin, string(ctl.Mode), ctl.Digest, ctl.Signer,
-			store.Seconds(ctl.SignedAt), ctl.AddedAt.Unix(), ctl.SHA256, ctl.File)
-		if err != nil {
-			return err
-		}
-		detail := fmt.Sprintf("mode=%s digest=%s signer=%q sha256=%s", ctl.Mode, ctl.Digest, ctl.Signer, ctl.SHA256)
-		return s.audit(tx, actor, "ctl "+ctl.Origin, fmt.Sprintf("version %d", version), detail)
-	})
+	version, err = tx.Insert(`INSERT INTO ctl_versions (origin, mode, digest, signer, signed_at, added_at, sha256, file)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`, ctl.Origin, string(ctl.Mode), ctl.Digest, ctl.Signer,
+		store.Seconds(ctl.SignedAt), ctl.AddedAt.Unix(), ctl.SHA256, ctl.File)
 	if err != nil {
 		return 0, err
 	}
-	return version, nil
+	detail := fmt.Sprintf("mode=%s digest=%s signer=%q sha256=%s", ctl.Mode, ctl.Digest, ctl.Signer, ctl.SHA256)
+	return version, s.audit(tx, actor, "ctl "+ctl.Origin, fmt.Sprintf("version %d", version), detail)
 }
 
 // CTLVersions gives the trust lists, the newest first, without their bytes.
@@ -78,7 +87,7 @@ func (s *Store) CTLVersions(ctx context.Context) ([]capf.CTLVersion, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return store.Collect(s.reads, scanCTL, `SELECT version, origin, mode, digest, signer, signed_at, added_at, sha256, NULL
+	return store.Collect(s.reads, scanCTL, `SELECT version, origin, mode, digest, signer, signed_at, added_at, distributed_at, sha256, NULL
 		FROM ctl_versions ORDER BY version DESC`)
 }
 
@@ -87,9 +96,11 @@ func (s *Store) CTL(ctx context.Context, version int64) (capf.CTLVersion, error)
 	return s.oneCTL(ctx, fmt.Sprintf("version %d of the trust list is not in the store", version), selectCTL+` WHERE version = +?1`, version)
 }
 
+const noList = "there is no trust list in the store"
+
 // LatestCTL gives the newest trust list with its bytes. CodeNotFound where there is none.
 func (s *Store) LatestCTL(ctx context.Context) (capf.CTLVersion, error) {
-	return s.oneCTL(ctx, "there is no trust list in the store", selectCTL+` ORDER BY version DESC LIMIT 1`)
+	return s.oneCTL(ctx, noList, selectCTL+` ORDER BY version DESC LIMIT 1`)
 }
 
 func (s *Store) oneCTL(ctx context.Context, missing, query string, arguments ...any) (ctl capf.CTLVersion, err error) {
@@ -107,8 +118,8 @@ func (s *Store) oneCTL(ctx context.Context, missing, query string, arguments ...
 }
 
 func scanCTL(cursor store.Scanner) (ctl capf.CTLVersion, err error) {
-	var signedAt, addedAt sql.NullInt64
-	err = cursor.Scan(&ctl.Version, &ctl.Origin, &ctl.Mode, &ctl.Digest, &ctl.Signer, &signedAt, &addedAt, &ctl.SHA256, &ctl.File)
-	ctl.SignedAt, ctl.AddedAt = store.Time(signedAt), store.Time(addedAt)
+	var signedAt, addedAt, distributedAt sql.NullInt64
+	err = cursor.Scan(&ctl.Version, &ctl.Origin, &ctl.Mode, &ctl.Digest, &ctl.Signer, &signedAt, &addedAt, &distributedAt, &ctl.SHA256, &ctl.File)
+	ctl.SignedAt, ctl.AddedAt, ctl.DistributedAt = store.Time(signedAt), store.Time(addedAt), store.Time(distributedAt)
 	return ctl, err
 }

@@ -131,7 +131,10 @@ func (s *Store) RecordDelivery(ctx context.Context, delivery capf.Delivery) erro
 		_, err = tx.Exec(`INSERT INTO deliveries (node, version, outcome, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)
 			ON CONFLICT (node) DO UPDATE SET version = excluded.version, outcome = excluded.outcome, detail = excluded.detail, at = excluded.at`,
 			delivery.Node, delivery.Version, delivery.Outcome, delivery.Detail, delivery.At.Unix())
-		return err
+		if err != nil {
+			return err
+		}
+		return markDistributed(tx, delivery)
 	})
 }
 

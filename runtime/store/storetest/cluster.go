@@ -13,6 +13,8 @@ var clusterTests = map[string]func(*suite){
 	"nodes":                   nodes,
 	"one publisher":           onePublisher,
 	"tokens":                  tokens,
+	"list in the field":       fieldList,
+	"list with its tokens":    listWithTokens,
 	"versions of the list":    versions,
 	"deliveries":              deliveries,
 	"a health check is quiet": healthCheck,

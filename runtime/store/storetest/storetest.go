@@ -62,6 +62,8 @@ type Cluster interface {
 	CTLVersions(ctx context.Context) ([]capf.CTLVersion, error)
 	CTL(ctx context.Context, version int64) (capf.CTLVersion, error)
 	LatestCTL(ctx context.Context) (capf.CTLVersion, error)
+	FieldCTL(ctx context.Context) (capf.CTLVersion, error)
+	KeepCTL(ctx context.Context, version capf.CTLVersion, change capf.TokenChange, actor string) (int64, error)
 	RecordDelivery(ctx context.Context, delivery capf.Delivery) error
 	Deliveries(ctx context.Context) ([]capf.Delivery, error)
 }

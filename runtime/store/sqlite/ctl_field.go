@@ -1,0 +1,45 @@
+package sqlite
+
+import (
+	"context"
+
+	"capf/runtime/capf"
+	"capf/runtime/store"
+)
+
+// FieldCTL gives the trust list that phones are taken to hold, with its bytes: the newest that any node got or that was
+// imported, else the newest there is. CodeNotFound where there is none.
+func (s *Store) FieldCTL(ctx context.Context) (capf.CTLVersion, error) {
+	return s.oneCTL(ctx, noList, selectCTL+` ORDER BY distributed_at IS NOT NULL OR origin = +?1 DESC, version DESC LIMIT 1`, capf.CTLImported)
+}
+
+// KeepCTL is AddCTL, and in the same transaction adds and removes the security tokens that come and go with the list.
+func (s *Store) KeepCTL(ctx context.Context, ctl capf.CTLVersion, change capf.TokenChange, actor string) (version int64, err error) {
+	err = s.writer.Do(ctx, func(tx *store.Statements) error {
+		for _, name := range change.Remove {
+			if err := s.removeToken(tx, name, actor); err != nil {
+				return err
+			}
+		}
+		for _, token := range change.Add {
+			if err := s.addToken(tx, token, actor); err != nil {
+				return err
+			}
+		}
+		version, err = s.addCTL(tx, ctl, actor)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return version, nil
+}
+
+// markDistributed notes when a node got a list first.
+func markDistributed(tx *store.Statements, delivery capf.Delivery) error {
+	if !delivery.Reached() {
+		return nil
+	}
+	_, err := tx.Exec(`UPDATE ctl_versions SET distributed_at = ?2 WHERE version = +?1 AND distributed_at IS NULL`, delivery.Version, delivery.At.Unix())
+	return err
+}
