@@ -28,6 +28,7 @@ type app struct {
 	stdin    io.Reader
 	stdout   io.Writer
 	stderr   io.Writer
+	opened   *hardware // nil: no token was needed yet
 }
 
 // store opens the store of the data directory; the caller closes it.
@@ -74,7 +75,7 @@ func closeInto(err *error, closer io.Closer) {
 }
 
 // authority loads the CAPF identity.
-func (a *app) authority() (*ca.Authority, error) { return ca.Load(a.data, ca.System()) }
+func (a *app) authority() (*ca.Authority, error) { return ca.Load(a.data, a.environment()) }
 
 // settings reads the configuration file; the log level of the command line stands above it.
 func (a *app) settings() (config.Config, error) {

@@ -9,6 +9,7 @@ import (
 	"capf/ctl/distribute"
 	"capf/runtime/ca"
 	"capf/runtime/capf"
+	"capf/runtime/daemon"
 	"capf/runtime/store/sqlite"
 )
 
@@ -73,7 +74,7 @@ func (c *caActivateCommand) checkNodes(app *app, store *sqlite.Store, next *ca.A
 	}
 	var problems *multierror.Error
 	var lacking []string
-	for i, problem := range distribute.Lacking(app.ctx, receivers(nodes), next.Certificate, options) {
+	for i, problem := range distribute.Lacking(app.ctx, daemon.Receivers(nodes), next.Certificate, options) {
 		if problem == nil {
 			continue
 		}

@@ -66,7 +66,7 @@ func (c *caCRLCommand) authority(app *app) (*ca.Authority, error) {
 	if err != nil || c.Issuer == "" {
 		return current, err
 	}
-	past, err := ca.Past(app.data, ca.System())
+	past, err := ca.Past(app.data, app.environment())
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ type caRenewCommand struct {
 	Organization       string `help:"Organization in it and in LSCs; default: as in the one in force." placeholder:"O"`
 	OrganizationalUnit string `help:"Organizational unit in it and in LSCs; default: as in the one in force." placeholder:"OU"`
 	KeySize            int    `help:"Bits of its RSA key: 2048, 3072 or 4096; default: as the one in force." placeholder:"BITS"`
+	PKCS11             string `name:"pkcs11" help:"Make the next key in this token, or take the one that the URI names there; its PIN is in $CAPF_KEY_PIN, or asked for." placeholder:"URI" xor:"where"`
+	KeyInFile          bool   `help:"Keep the next key in a file, where the one in force lies in a token." xor:"where"`
 	Replace            bool   `help:"Replace a next certificate that was made before and is not in force."`
 }
 
@@ -23,8 +25,12 @@ func (c *caRenewCommand) Run(app *app) error {
 		if err != nil {
 			return err
 		}
+		newKey, err := keyInToken(app, store, c.PKCS11)
+		if err != nil {
+			return err
+		}
 		next, err := ca.MakeNext(app.data, ca.Options{CommonName: c.CommonName, Organization: c.Organization,
-			OrganizationalUnit: c.OrganizationalUnit, KeySize: c.KeySize}, taken, c.Replace, ca.System())
+			OrganizationalUnit: c.OrganizationalUnit, KeySize: c.KeySize, NewKey: newKey, KeyInFile: c.KeyInFile}, taken, c.Replace, app.environment())
 		if err != nil {
 			return err
 		}

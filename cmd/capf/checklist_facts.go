@@ -119,13 +119,13 @@ func (g *gathering) cluster(s *sqlite.Store) (err error) {
 	}
 	tokens, err := s.Tokens(g.app.ctx)
 	for _, one := range tokens {
-		g.facts.Tokens = append(g.facts.Tokens, checklist.Token{Name: one.Name, Problem: tokenProblem(one)})
+		g.facts.Tokens = append(g.facts.Tokens, checklist.Token{Name: one.Name, Problem: tokenProblem(g.app, one)})
 	}
 	return err
 }
 
-func tokenProblem(token capf.Token) string {
-	if _, err := loadSigner(token); err != nil {
+func tokenProblem(app *app, token capf.Token) string {
+	if err := tokenAtHand(app, token); err != nil {
 		return err.Error()
 	}
 	return ""
@@ -195,7 +195,7 @@ func (g *gathering) servers(s *sqlite.Store) error {
 		return err
 	}
 	options.Timeout = readWithin
-	for _, one := range distribute.Status(g.app.ctx, receivers(g.facts.Nodes), payload, knownVersions(versions), options) {
+	for _, one := range distribute.Status(g.app.ctx, daemon.Receivers(g.facts.Nodes), payload, daemon.KnownVersions(versions), options) {
 		g.facts.Servers = append(g.facts.Servers, serverFact(one))
 	}
 	return g.app.ctx.Err()

@@ -1,12 +1,18 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"capf/ctl"
 	"capf/runtime/ca"
 	"capf/runtime/capf"
+	"capf/runtime/pkcs11"
 	"capf/runtime/store/sqlite"
 )
 
@@ -14,40 +20,242 @@ type ctlBuildCommand struct {
 	Mode        capf.ClusterMode `help:"Security mode of the cluster: non-secure or mixed; kept and shown, the file has no field for it." default:"non-secure"`
 	Digest      string           `help:"sha1 or sha512; phones of the 79xx family know sha1 only." default:"sha1" enum:"sha1,sha512"`
 	SingleToken bool             `help:"Accept a list with one token: were it lost, phones would take no other list."`
+	AddToken    []string         `help:"Add a token with this list: its PEM file or PKCS #11 URI." placeholder:"NAME=PLACE" sep:"none"`
+	DropToken   []string         `help:"Leave a token out of this and all later lists." placeholder:"NAME" sep:"none"`
+	SignWith    string           `help:"Sign with this token; default: the first that phones take a list of, and that is at hand." placeholder:"NAME"`
+	StartOver   bool             `help:"Build also where no token of the list that phones hold can sign: every phone must then be reset by hand."`
 }
 
-// Run builds a list, signed by a token of the newest one, and keeps it.
+// Run builds a list, signed by a token of the one that phones hold, and keeps it.
 func (c *ctlBuildCommand) Run(app *app) error {
 	return app.withStore(func(store *sqlite.Store) error {
-		tokens, err := store.Tokens(app.ctx)
+		building := &building{app: app, store: store, command: c}
+		for _, step := range []func() error{building.drop, building.add, building.checkSigner, building.findField} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		made, err := building.make()
 		if err != nil {
 			return err
 		}
-		contents, err := c.contents(app, store, tokens)
-		if err != nil {
-			return err
-		}
-		signers := loadSigners(app, tokens)
-		latest, err := store.LatestCTL(app.ctx)
-		if err != nil && !capf.HasCode(err, capf.CodeNotFound) {
-			return err
-		}
-		raw, signer, refused, err := ctl.BuildSuccessor(contents, signers, latest.File)
-		if err != nil {
-			return &capf.Error{Code: capf.CodeRefused, Message: "build the trust list", Err: err}
-		}
-		if refused != nil {
-			app.say("warning: phones that hold version %d would not take this list (%v); sign with a token of that list, or distribute with --start-over and reset the phones by hand",
-				latest.Version, refused)
-		}
-		version, err := store.AddCTL(app.ctx, capf.CTLVersion{Origin: capf.CTLBuilt, Mode: c.Mode, Digest: c.Digest,
-			Signer: signer.Certificate.Subject.String(), SignedAt: contents.Timestamp, SHA256: capf.HexSHA256(raw), File: raw}, actor())
-		if err != nil {
-			return err
-		}
-		app.say("version %d, cluster security mode %s, signed by %s; distribute it with `capf ctl distribute`", version, c.Mode, signer.Certificate.Subject)
-		return nil
+		return building.keep(made)
 	})
+}
+
+// building is one run of the command.
+type building struct {
+	app     *app
+	store   *sqlite.Store
+	command *ctlBuildCommand
+	tokens  []capf.Token     // of the new list
+	change  capf.TokenChange // what comes and goes with it
+	dropped []capf.Token
+	field   *capf.CTLVersion // the list that phones are taken to hold; nil: none
+}
+
+// drop finds the tokens that there are, and takes out those that leave.
+func (b *building) drop() (err error) {
+	if b.tokens, err = b.store.Tokens(b.app.ctx); err != nil {
+		return err
+	}
+	for _, name := range b.command.DropToken {
+		i := b.find(name)
+		if i < 0 {
+			return noToken(name)
+		}
+		b.dropped = append(b.dropped, b.tokens[i])
+		b.tokens = slices.Delete(b.tokens, i, i+1)
+	}
+	b.change.Remove = b.command.DropToken
+	return nil
+}
+
+func (b *building) find(name string) int {
+	return slices.IndexFunc(b.tokens, func(token capf.Token) bool { return token.Name == name })
+}
+
+func noToken(name string) error {
+	return &capf.Error{Code: capf.CodeNotFound, Message: fmt.Sprintf("token %q is none of this list", name), Hint: "see `capf ctl token list`"}
+}
+
+// add reads the tokens that come with the list.
+func (b *building) add() error {
+	for _, given := range b.command.AddToken {
+		name, place, found := strings.Cut(given, "=")
+		if !found || name == "" || place == "" {
+			return &capf.Error{Code: capf.CodeInvalid, Message: "--add-token without name or place", Hint: "give NAME=PEM-FILE or NAME=pkcs11:…"}
+		}
+		if !pkcs11.IsURI(place) {
+			absolute, err := filepath.Abs(place)
+			if err != nil {
+				return err
+			}
+			place = absolute
+		}
+		token, err := newToken(b.app, name, place, "")
+		if err != nil {
+			return err
+		}
+		b.change.Add = append(b.change.Add, token)
+	}
+	b.tokens = append(b.tokens, b.change.Add...)
+	return nil
+}
+
+func (b *building) checkSigner() error {
+	if name := b.command.SignWith; name != "" && b.find(name) < 0 {
+		return noToken(name)
+	}
+	return nil
+}
+
+// findField finds the list that phones hold, and says where that is not the newest, or not known.
+func (b *building) findField() error {
+	field, err := b.store.FieldCTL(b.app.ctx)
+	if capf.HasCode(err, capf.CodeNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b.field = &field
+	latest, err := b.store.LatestCTL(b.app.ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case field.Origin != capf.CTLImported && field.DistributedAt.IsZero():
+		b.app.say("no node is known to have got a list yet; version %d, the newest, is taken for the one that phones hold", field.Version)
+	case latest.Version != field.Version:
+		b.app.say("no node has got version %d; the new list follows version %d, which phones hold", latest.Version, field.Version)
+	}
+	return nil
+}
+
+// make builds the list with the first token that will do.
+func (b *building) make() (*ctl.Successor, error) {
+	contents, err := b.command.contents(b.app, b.store, b.tokens)
+	if err != nil {
+		return nil, err
+	}
+	succession := ctl.Succession{Contents: contents, Candidates: b.candidates(), StartOver: b.command.StartOver}
+	if b.field != nil {
+		succession.Previous = b.field.File
+	}
+	made, err := succession.Build()
+	if refused := new(ctl.NoSignerError); errors.As(err, &refused) {
+		return nil, b.refuse(refused)
+	}
+	if err != nil {
+		return nil, &capf.Error{Code: capf.CodeRefused, Message: "build the trust list", Err: err}
+	}
+	return made, nil
+}
+
+var errNotNamed = errors.New("--sign-with names another")
+
+// candidates gives the tokens of the new list as those who may sign it, and those that leave as who might have.
+func (b *building) candidates() []ctl.Candidate {
+	var candidates []ctl.Candidate
+	for _, token := range b.tokens {
+		if b.command.SignWith != "" && b.command.SignWith != token.Name {
+			candidates = append(candidates, ctl.Candidate{Name: token.Name, Certificate: parseStored(token.Certificate),
+				Open: func() (*ctl.Token, error) { return nil, errNotNamed }})
+			continue
+		}
+		candidates = append(candidates, ctl.Candidate{Name: token.Name, Certificate: parseStored(token.Certificate),
+			Open: func() (*ctl.Token, error) { return openToken(b.app, token) }})
+	}
+	for _, token := range b.dropped {
+		candidates = append(candidates, ctl.Candidate{Name: token.Name, Certificate: parseStored(token.Certificate)})
+	}
+	return candidates
+}
+
+// refuse says which tokens would do, and what to do where all of them are gone.
+func (b *building) refuse(refused *ctl.NoSignerError) error {
+	problem := &capf.Error{Code: capf.CodeRefused, Message: "build the trust list", Err: refused}
+	switch {
+	case b.command.StartOver || b.field == nil:
+		problem.Hint = "add a token of yours that is at hand, with `capf ctl token add`"
+	default:
+		problem.Message = fmt.Sprintf("build a trust list that phones with version %d take", b.field.Version)
+		problem.Hint = "plug in or add one of these; if all of them are lost, --start-over builds a list for which every phone must be reset by hand"
+	}
+	return problem
+}
+
+// keep stores the list together with the change of tokens, and says what to do next.
+func (b *building) keep(made *ctl.Successor) error {
+	for _, passed := range made.Passed {
+		if passed.Err != nil && !errors.Is(passed.Err, errNotNamed) {
+			b.app.say("token %s cannot sign: %v", passed.Name, passed.Err)
+		}
+	}
+	contents, err := ctl.Decode(made.Raw)
+	if err != nil {
+		return err
+	}
+	version, err := b.store.KeepCTL(b.app.ctx, capf.CTLVersion{Origin: capf.CTLBuilt, Mode: b.command.Mode, Digest: b.command.Digest,
+		Signer: made.Signer.Certificate.Subject.String(), SignedAt: contents.Header.Timestamp, SHA256: capf.HexSHA256(made.Raw), File: made.Raw}, b.change, actor())
+	if err != nil {
+		return err
+	}
+	b.app.say("version %d, cluster security mode %s, signed by %s", version, b.command.Mode, made.Signer.Certificate.Subject)
+	if oneHardware(b.tokens) {
+		b.app.say("warning: all tokens lie in one piece of hardware: with it they are lost together, and phones take no other list")
+	}
+	if made.Broken != nil {
+		return b.sayStartOver(version, made)
+	}
+	if b.command.StartOver {
+		b.app.say("--start-over was not needed: phones take this list")
+	}
+	b.app.say("next: `capf ctl distribute`")
+	return b.warnBehind()
+}
+
+// sayStartOver says what no command can do.
+func (b *building) sayStartOver(version int64, made *ctl.Successor) error {
+	b.app.say("warning: phones that hold version %d do not take version %d: %v", b.field.Version, version, made.Broken)
+	for i, step := range []string{
+		"on the servers: `capf ctl distribute --start-over`, which replaces the list on every node; then restart the CallManager and TFTP services of each",
+		"on every phone, by hand, one by one: Settings, Security Configuration, CTL file (or Trust List), unlock with **#, Erase; a phone without that menu is reset to factory settings",
+		"then reset the phones: each takes the first list that it is offered, so see that no other TFTP server answers in their networks meanwhile",
+		"phones in mode authenticated or encrypted do not register before that is done",
+		"keep two tokens in different places from now on",
+	} {
+		b.app.say("by hand %d: %s", i+1, step)
+	}
+	return nil
+}
+
+// warnBehind names the nodes that have not got the list that the new one follows.
+func (b *building) warnBehind() error {
+	if b.field == nil || b.field.DistributedAt.IsZero() {
+		return nil
+	}
+	deliveries, err := b.store.Deliveries(b.app.ctx)
+	if err != nil {
+		return err
+	}
+	nodes, err := b.store.Nodes(b.app.ctx)
+	if err != nil {
+		return err
+	}
+	var behind []string
+	for _, node := range nodes {
+		if !slices.ContainsFunc(deliveries, func(last capf.Delivery) bool {
+			return last.Node == node.Name && last.Version >= b.field.Version && last.Reached()
+		}) {
+			behind = append(behind, plain(node.Name))
+		}
+	}
+	if len(behind) > 0 {
+		b.app.say("warning: version %d is not known to be on %s; phones may hold an earlier list from there, which this one need not succeed", b.field.Version, strings.Join(behind, ", "))
+	}
+	return nil
 }
 
 // contents gathers what the list is made of: tokens, nodes, and the CAPF certificate under the publisher's
@@ -67,56 +275,41 @@ func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store, tokens []capf.
 	for _, token := range tokens {
 		contents.Tokens = append(contents.Tokens, ctl.SAST{Name: token.Name, Certificate: parseStored(token.Certificate)})
 	}
-	nodes, err := store.Nodes(app.ctx)
-	if err != nil {
-		return ctl.Contents{}, err
-	}
 	next, err := ca.Next(app.data, ca.System())
 	if err != nil && !capf.HasCode(err, capf.CodeNotFound) {
 		return ctl.Contents{}, err
 	}
+	own := []*x509.Certificate{authority.Certificate}
+	if next != nil {
+		own = append(own, next.Certificate)
+	}
+	return contents, addServers(app, store, &contents, own)
+}
+
+// addServers adds the nodes, and the CAPF certificates under the publisher's name.
+func addServers(app *app, store *sqlite.Store, contents *ctl.Contents, own []*x509.Certificate) error {
+	nodes, err := store.Nodes(app.ctx)
+	if err != nil {
+		return err
+	}
 	for _, node := range nodes {
 		role, err := ctl.ParseRole(string(node.Role))
 		if err != nil {
-			return ctl.Contents{}, err
+			return err
 		}
 		server := ctl.Server{Name: node.Name, DNSName: node.HostName(), Address: node.Address, Role: role, Certificate: parseStored(node.Certificate)}
 		contents.Servers = append(contents.Servers, server)
-		if node.Publisher {
-			server.Certificate = authority.Certificate
+		if !node.Publisher {
+			continue
+		}
+		for _, certificate := range own {
+			server.Certificate = certificate
 			contents.CAPF = append(contents.CAPF, server)
-			if next != nil {
-				server.Certificate = next.Certificate
-				contents.CAPF = append(contents.CAPF, server)
-			}
 		}
 	}
 	if len(contents.CAPF) == 0 {
-		return ctl.Contents{}, &capf.Error{Code: capf.CodeRefused, Message: "no node is the publisher, on which CAPF runs",
+		return &capf.Error{Code: capf.CodeRefused, Message: "no node is the publisher, on which CAPF runs",
 			Hint: "add it with `capf node add NAME --publisher`"}
 	}
-	return contents, nil
-}
-
-// loadSigners loads the tokens whose keys are at hand, and says which are not.
-func loadSigners(app *app, stored []capf.Token) []*ctl.Token {
-	var signers []*ctl.Token
-	for _, token := range stored {
-		loaded, err := loadSigner(token)
-		if err != nil {
-			app.say("token %s cannot sign: %v", token.Name, err)
-			continue
-		}
-		signers = append(signers, loaded)
-	}
-	return signers
-}
-
-// loadSigner loads a token, if its file is still what it was.
-func loadSigner(token capf.Token) (*ctl.Token, error) {
-	loaded, err := ctl.LoadToken(token.Location)
-	if err == nil && capf.HexSHA256(loaded.Certificate.Raw) != capf.HexSHA256(token.Certificate) {
-		err = errors.New("its file holds another certificate than when it was added")
-	}
-	return loaded, err
+	return nil
 }

@@ -14,8 +14,8 @@ import (
 
 	"capf/ctl"
 	"capf/ctl/distribute"
-	"capf/runtime/ca"
 	"capf/runtime/capf"
+	"capf/runtime/daemon"
 	"capf/runtime/store/sqlite"
 )
 
@@ -79,7 +79,7 @@ func (d *distribution) choose() (err error) {
 	if err != nil {
 		return err
 	}
-	d.known = knownVersions(versions)
+	d.known = daemon.KnownVersions(versions)
 	d.nodes, err = d.chooseNodes()
 	return err
 }
@@ -143,7 +143,7 @@ func (d *distribution) do(options distribute.Options, dry bool) []distribute.Res
 		defer progress.done()
 		options.Progress, options.Step = progress.ends, progress.step
 	}
-	return distribute.Distribute(d.app.ctx, receivers(d.nodes), d.payload, options)
+	return distribute.Distribute(d.app.ctx, daemon.Receivers(d.nodes), d.payload, options)
 }
 
 // print prints a line a node, and says which have not got everything.
@@ -237,14 +237,6 @@ func namedNodes(app *app, store *sqlite.Store, names []string) ([]capf.Node, err
 	return named, nil
 }
 
-func receivers(nodes []capf.Node) []distribute.Node {
-	result := make([]distribute.Node, len(nodes))
-	for i, node := range nodes {
-		result[i] = receiver(node)
-	}
-	return result
-}
-
 // payloadOf gives what every node should hold: the newest list, and the certificates that go with it.
 func payloadOf(app *app, store *sqlite.Store) (*distribute.Payload, capf.CTLVersion, error) {
 	latest, err := store.LatestCTL(app.ctx)
@@ -255,31 +247,11 @@ func payloadOf(app *app, store *sqlite.Store) (*distribute.Payload, capf.CTLVers
 	return payload, latest, err
 }
 
-// payloadFor gives a list with the CAPF certificate in force, the earlier ones that are still anchors for LSCs,
-// and the next or past one that is in the list too.
+// payloadFor gives a list with the certificates that go with it.
 func payloadFor(app *app, store *sqlite.Store, list capf.CTLVersion) (*distribute.Payload, error) {
 	authority, err := app.authority()
 	if err != nil {
 		return nil, err
 	}
-	own, err := ca.Certificates(app.data)
-	if err != nil {
-		return nil, err
-	}
-	stored, err := store.Anchors(app.ctx, capf.LSC)
-	if err != nil {
-		return nil, err
-	}
-	certificates := distribute.Certificates{InForce: authority.Certificate, Others: own}
-	for _, anchor := range stored {
-		if certificate := parseStored(anchor.DER); certificate != nil {
-			certificates.Anchors = append(certificates.Anchors, certificate)
-		}
-	}
-	payload, err := distribute.NewPayload(certificates, list.File)
-	if err != nil {
-		return nil, &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("list version %d", list.Version), Err: err,
-			Hint: "make a new one with `capf ctl build`"}
-	}
-	return payload, nil
+	return daemon.Payload(app.ctx, store, app.data, authority.Certificate, list)
 }

@@ -2,13 +2,10 @@ package main
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"slices"
 
 	"capf/ctl/distribute"
-	"capf/runtime/capf"
+	"capf/runtime/daemon"
 	"capf/runtime/store/sqlite"
 )
 
@@ -34,21 +31,9 @@ func (c *ctlStatusCommand) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		statuses := distribute.Status(app.ctx, receivers(nodes), payload, knownVersions(versions), options)
+		statuses := distribute.Status(app.ctx, daemon.Receivers(nodes), payload, daemon.KnownVersions(versions), options)
 		return printStatus(app, statuses)
 	})
-}
-
-// knownVersions tells the version of a list by its digest.
-func knownVersions(versions []capf.CTLVersion) func([sha256.Size]byte) (int, bool) {
-	return func(sum [sha256.Size]byte) (int, bool) {
-		digest := hex.EncodeToString(sum[:])
-		i := slices.IndexFunc(versions, func(v capf.CTLVersion) bool { return v.SHA256 == digest })
-		if i < 0 {
-			return 0, false
-		}
-		return int(versions[i].Version), true
-	}
 }
 
 func printStatus(app *app, statuses []distribute.NodeStatus) error {

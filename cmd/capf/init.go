@@ -15,7 +15,8 @@ type initCommand struct {
 	Organization       *string `help:"Organization in the CAPF certificate and in LSCs; default: CAPF." placeholder:"O" xor:"o"`
 	OrganizationalUnit *string `help:"Organizational unit in the CAPF certificate and in LSCs; default: CAPF." placeholder:"OU" xor:"ou"`
 	KeySize            int     `help:"Bits of CAPF's RSA key: 2048, 3072 or 4096; default: 2048." placeholder:"BITS" xor:"size"`
-	From               string  `help:"Take over the certificate and key of this PEM file, which phones know already (capf.pem of a usecallmanager daemon)." type:"path" placeholder:"FILE" xor:"cn,o,ou,size"`
+	From               string  `help:"Take over the certificate and key of this PEM file, which phones know already (capf.pem of a usecallmanager daemon)." type:"path" placeholder:"FILE" xor:"cn,o,ou,size,where"`
+	PKCS11             string  `name:"pkcs11" help:"Make CAPF's key in this token, which it never leaves, or take the one that the URI names there: pkcs11:token=LABEL?module-path=LIBRARY. The PIN is in $CAPF_KEY_PIN, or asked for." placeholder:"URI" xor:"where"`
 }
 
 // Run activates CAPF; where it is active already nothing changes.
@@ -28,10 +29,23 @@ func (c *initCommand) Run(app *app) (err error) {
 		return err
 	}
 	defer closeInto(&err, store)
-	authority, created, err := ca.Activate(app.data, ca.Options{CommonName: c.CommonName, Organization: orDefault(c.Organization),
-		OrganizationalUnit: orDefault(c.OrganizationalUnit), KeySize: c.KeySize}, ca.System())
+	newKey, err := keyInToken(app, store, c.PKCS11)
 	if err != nil {
 		return err
+	}
+	authority, created, err := ca.Activate(app.data, ca.Options{CommonName: c.CommonName, Organization: orDefault(c.Organization),
+		OrganizationalUnit: orDefault(c.OrganizationalUnit), KeySize: c.KeySize, NewKey: newKey}, app.environment())
+	if err != nil {
+		return err
+	}
+	if created && c.PKCS11 != "" {
+		notes, err := authority.Ready()
+		if err != nil {
+			return err
+		}
+		for _, note := range notes {
+			app.say("note: %s", note)
+		}
 	}
 	if created {
 		app.say("CAPF is active as %s; its certificate is %s", authority.Name(), filepath.Join(app.data, "CAPF.cer"))

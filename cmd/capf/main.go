@@ -81,6 +81,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	app := &app{ctx: ctx, data: commands.Data, config: commands.Config, json: commands.JSON, logLevel: commands.LogLevel,
 		stdin: stdin, stdout: stdout, stderr: stderr}
+	defer app.closeTokens()
 	// Also for commands that need none of it: a mistake is to show when it is made.
 	if _, err := app.settings(); err != nil {
 		return report(stderr, err)

@@ -8,8 +8,8 @@ import (
 
 	"crypto/x509"
 
-	"capf/ctl/distribute"
 	"capf/runtime/capf"
+	"capf/runtime/daemon"
 	"capf/runtime/store/sqlite"
 )
 
@@ -39,7 +39,7 @@ func (c *nodeAddCommand) Run(app *app) error {
 	if err := node.Validate(); err != nil {
 		return err
 	}
-	if err := receiver(node).Validate(); err != nil {
+	if err := daemon.Receiver(node).Validate(); err != nil {
 		return &capf.Error{Code: capf.CodeInvalid, Message: "node", Err: err}
 	}
 	if c.Certificate != "" {
@@ -58,11 +58,6 @@ func (c *nodeAddCommand) Run(app *app) error {
 		}
 		return nil
 	})
-}
-
-// receiver gives the node as the distribution knows it.
-func receiver(node capf.Node) distribute.Node {
-	return distribute.Node{Name: node.Name, Target: node.Target, CertificatesDir: node.CertificatesDir, TFTPDir: node.TFTPDir}
 }
 
 const maxCertificateFile = 1 << 20

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"capf/ctl/distribute"
+	"capf/runtime/daemon"
 	"capf/runtime/store/sqlite"
 )
 
@@ -20,7 +21,7 @@ func (c *nodeCheckCommand) Run(app *app) error {
 			return err
 		}
 		return app.reachAlone(func(options distribute.Options) error {
-			return printChecks(app, distribute.Check(app.ctx, receivers(nodes), options))
+			return printChecks(app, distribute.Check(app.ctx, daemon.Receivers(nodes), options))
 		})
 	})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 
-	"capf/runtime/ca"
 	"capf/runtime/daemon"
 )
 
@@ -22,15 +21,20 @@ func (c *serveCommand) Run(app *app) (err error) {
 	if err != nil {
 		return err
 	}
+	app.forService(log)
 	if err := remindBeforeServing(app); err != nil {
 		return err
 	}
 	service, err := daemon.Open(app.ctx, daemon.Options{Data: app.data, Config: settings, Listen: c.Listen,
-		AdminListen: c.AdminListen, Log: log, LogLevel: level, Environment: ca.System()})
+		AdminListen: c.AdminListen, Log: log, LogLevel: level, Environment: app.environment()})
 	if err != nil {
 		return err
 	}
 	defer closeInto(&err, service)
-	fmt.Fprintf(app.stderr, "ready phone=%s admin=%s\n", service.PhoneAddress(), service.AdminURL())
+	ready := fmt.Sprintf("ready phone=%s admin=%s", service.PhoneAddress(), service.AdminURL())
+	if files := service.FilesAddress(); files != "" {
+		ready += " files=" + files
+	}
+	fmt.Fprintln(app.stderr, ready)
 	return service.Run(app.ctx)
 }

@@ -29,6 +29,9 @@ type Metrics struct {
 	certificates      prometheus.Counter
 	expired           prometheus.Counter
 	resets            *prometheus.CounterVec
+	files             *prometheus.CounterVec
+	nodeReads         *prometheus.CounterVec
+	nodes             nodes
 }
 
 // Bounds in seconds: a session is over in a tenth of one or lasts as long as the phone makes its keys, which
@@ -52,6 +55,8 @@ func NewMetrics(wholeRecords bool) *Metrics {
 		certificates:  counter("certificates_sent_total", "LSCs that left for their phones."),
 		expired:       counter("operations_expired_total", "Operations that were ended because their deadline had passed."),
 		resets:        vector("phone_resets_total", "Resets of phones by the service itself, by what became of them.", "outcome"),
+		files:         vector("phone_files_total", "Answers to phones that fetch files over HTTP, by what was asked for and HTTP status.", "kind", "status"),
+		nodeReads:     vector("node_reads_total", "Looks of the service at what the servers of the cluster hold, by what became of them.", "outcome"),
 	}
 	for _, kind := range capf.HandshakeFailureKinds {
 		m.handshakeFailures.WithLabelValues(string(kind)) // there from the start, so that a rate begins at 0
@@ -59,8 +64,11 @@ func NewMetrics(wholeRecords bool) *Metrics {
 	for _, outcome := range []string{resetDone, resetFailed} {
 		m.resets.WithLabelValues(outcome)
 	}
+	for _, outcome := range []string{nodesRead, nodesNotKnown} {
+		m.nodeReads.WithLabelValues(outcome)
+	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.handshakes, m.handshakeFailures, m.ended, m.durations, m.keyGeneration, m.certificates, m.expired, m.resets, buildInfo(wholeRecords))
+		m.handshakes, m.handshakeFailures, m.ended, m.durations, m.keyGeneration, m.certificates, m.expired, m.resets, m.files, m.nodeReads, &m.nodes, buildInfo(wholeRecords))
 	return m
 }
 
@@ -134,6 +142,11 @@ func (m *Metrics) PhoneReset(failed bool) {
 		outcome = resetFailed
 	}
 	m.resets.WithLabelValues(outcome).Inc()
+}
+
+// FileAnswered counts an answer to a phone that fetches its files over HTTP, by what it asked for and HTTP status.
+func (m *Metrics) FileAnswered(kind string, status int) {
+	m.files.WithLabelValues(kind, strconv.Itoa(status)).Inc()
 }
 
 // Handler answers GET /metrics.

@@ -28,6 +28,7 @@ type Config struct {
 	Reset Reset `toml:"reset"`
 
 	Distribute Distribute `toml:"distribute"`
+	Files      Files      `toml:"files"`
 }
 
 // Phone is about the port on which phones call.
@@ -67,7 +68,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // AdminOff is the value of Admin.Listen with which there is no such address.
-const AdminOff = "off"
+const AdminOff = Off
 
 // Default is the configuration without a file.
 func Default() Config {
@@ -78,6 +79,7 @@ func Default() Config {
 		Reset: defaultReset(),
 
 		Distribute: defaultDistribute(),
+		Files:      defaultFiles(),
 	}
 }
 
@@ -181,6 +183,7 @@ func (c Config) Validate() error {
 	check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", c.Log.Format, "use text or json")
 	c.Reset.validate(check)
 	c.Distribute.validate(check)
+	c.Files.validate(check)
 	if _, err := c.Log.SlogLevel(); err != nil {
 		problems = multierror.Append(problems, err)
 	}

@@ -42,7 +42,7 @@ func TestLoad(t *testing.T) {
 	want := config.Config{Phone: config.Phone{Listen: "127.0.0.1:3804", MinTLS: "1.2", MaxSessions: 5, MaxSessionsPerAddress: 2,
 		HandshakeTimeout: config.Duration{Duration: 3 * time.Second}, MessageTimeout: config.Duration{Duration: time.Minute}, AnnounceAuthenticationType: true},
 		Admin: config.Admin{Listen: "off"}, Log: config.Log{Level: "debug", Format: "json"}, Reset: config.Default().Reset,
-		Distribute: config.Default().Distribute}
+		Distribute: config.Default().Distribute, Files: config.Default().Files}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}

@@ -20,6 +20,8 @@ type Distribute struct {
 	OperationTimeout Duration `toml:"operation-timeout"` // for one request
 	NodeTimeout      Duration `toml:"node-timeout"`      // for all of a node
 
+	CheckEvery Interval `toml:"check-every"` // how often the service looks at what the nodes hold; `off`
+
 	Passphrase Secret `toml:"-"` // of the private keys; from the environment
 	AgentAt    string `toml:"-"` // socket; from the environment
 }
@@ -34,7 +36,7 @@ const (
 
 func defaultDistribute() Distribute {
 	return Distribute{Agent: true, Parallel: 32, ConnectTimeout: Duration{15 * time.Second}, OperationTimeout: Duration{15 * time.Second},
-		NodeTimeout: Duration{time.Minute}}
+		NodeTimeout: Duration{time.Minute}, CheckEvery: Interval{time.Hour}}
 }
 
 // readEnvironment takes what does not belong into a file.
@@ -59,6 +61,8 @@ func (d Distribute) validate(check func(ok bool, field string, value any, reason
 	check(d.ConnectTimeout.Duration > 0, "distribute.connect-timeout", d.ConnectTimeout, "use more than 0s")
 	check(d.OperationTimeout.Duration > 0, "distribute.operation-timeout", d.OperationTimeout, "use more than 0s")
 	check(d.NodeTimeout.Duration > 0, "distribute.node-timeout", d.NodeTimeout, "use more than 0s")
+	check(d.CheckEvery.Duration == 0 || d.CheckEvery.Duration >= leastInterval, "distribute.check-every", d.CheckEvery,
+		fmt.Sprintf("use %v or more, or off", leastInterval))
 	for _, file := range d.IdentityFiles {
 		check(file != "", "distribute.identity-files", "", "name a file, or leave it out")
 	}

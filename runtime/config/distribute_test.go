@@ -27,7 +27,7 @@ func TestDistribute(t *testing.T) {
 		"parallel = 5\nconnect-timeout = '3s'\noperation-timeout = '4s'\nnode-timeout = '5s'\n"
 	want := config.Distribute{User: "ccmadmin", Password: "4711", IdentityFiles: []string{"/etc/capf/id"}, Agent: true, KnownHosts: "/etc/capf/known_hosts",
 		Parallel: 5, ConnectTimeout: config.Duration{Duration: 3 * time.Second}, OperationTimeout: config.Duration{Duration: 4 * time.Second},
-		NodeTimeout: config.Duration{Duration: 5 * time.Second}}
+		NodeTimeout: config.Duration{Duration: 5 * time.Second}, CheckEvery: config.Interval{Duration: time.Hour}}
 	if got, err := load(t, text); err != nil || !reflect.DeepEqual(got.Distribute, want) {
 		t.Errorf("%+v, %v", got.Distribute, err)
 	}

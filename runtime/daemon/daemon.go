@@ -49,6 +49,7 @@ type Daemon struct {
 	store    *placedStore
 	phones   net.Listener
 	admin    net.Listener // nil where it is off
+	files    net.Listener // nil where phones fetch no files here
 	server   *session.Server
 	socket   net.Listener // nil where it could not be made
 	tracer   *tracer
@@ -94,6 +95,9 @@ func Open(ctx context.Context, options Options) (daemon *Daemon, err error) {
 		return nil, errors.Join(err, opened.Close())
 	}
 	if err := d.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.listenFiles(ctx); err != nil {
 		return nil, err
 	}
 	if d.server, err = d.newServer(); err != nil {
@@ -200,17 +204,25 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.newUpkeep().run(ctx) })
 	group.Go(func() error { return d.tracer.watch(ctx) })
 	group.Go(func() error { return d.followActivations(ctx) })
+	group.Go(func() error { return d.newDrift().run(ctx) })
 	if d.socket != nil {
 		group.Go(func() error { return d.serveSocket(ctx) })
 	}
 	if d.admin != nil {
 		group.Go(func() error { return d.serveAdmin(ctx) })
 	}
+	if d.files != nil {
+		group.Go(func() error { return d.serveFiles(ctx) })
+	}
 	return group.Wait()
 }
 
 func (d *Daemon) serveAdmin(ctx context.Context) error {
-	server := admin.NewServer(d.adminHandler(), d.options.Log)
+	return serveUntil(ctx, admin.NewServer(d.adminHandler(), d.options.Log), d.admin, "the admin address")
+}
+
+// serveUntil answers until the context ends; answers that have begun get a moment more.
+func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, what string) error {
 	stop := context.AfterFunc(ctx, func() {
 		late, cancel := context.WithTimeout(context.Background(), stopAdmin)
 		defer cancel()
@@ -219,8 +231,8 @@ func (d *Daemon) serveAdmin(ctx context.Context) error {
 		}
 	})
 	defer stop()
-	if err := server.Serve(d.admin); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the admin address: %w", err)
+	if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", what, err)
 	}
 	return nil
 }
@@ -264,7 +276,7 @@ func (d *Daemon) expire(ctx context.Context) error {
 // Close gives everything back, also after an Open that failed.
 func (d *Daemon) Close() error {
 	var problems *multierror.Error
-	for _, listener := range []net.Listener{d.phones, d.admin, d.socket} {
+	for _, listener := range []net.Listener{d.phones, d.admin, d.files, d.socket} {
 		if listener != nil {
 			if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				problems = multierror.Append(problems, err)

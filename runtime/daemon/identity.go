@@ -41,7 +41,19 @@ func openIdentity(directory string, environment ca.Environment, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
+	if err := i.ready(i.authority); err != nil {
+		return nil, err
+	}
 	return i, nil
+}
+
+// ready opens the token in which the key lies, where it does, and says what falls away with it.
+func (i *identity) ready(authority *ca.Authority) error {
+	notes, err := authority.Ready()
+	for _, note := range notes {
+		i.log.Warn(note)
+	}
+	return err
 }
 
 // Authority gives the identity in force. One that cannot be read does not end the service: the one before
@@ -54,6 +66,9 @@ func (i *identity) Authority() *ca.Authority {
 		return i.authority
 	}
 	next, err := ca.Load(i.directory, i.environment)
+	if err == nil {
+		err = i.ready(next)
+	}
 	if err != nil {
 		i.failed = present
 		i.log.Error("the CAPF identity was replaced by one that cannot be read; the one before serves on", "error", err)

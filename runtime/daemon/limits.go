@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"capf/runtime/capf"
+	"capf/runtime/phonefiles"
 )
 
 // reservedFiles is how many open files the service keeps for the store, traces, the admin address and the
@@ -15,19 +16,28 @@ const reservedFiles = 128
 // sessionLimits gives how many connections may speak at a time, and how many more may wait for a place, so
 // that idle connections can never take the files that the service itself needs.
 func (d *Daemon) sessionLimits() (sessions, waiting int, err error) {
-	var files unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
-		return 0, 0, fmt.Errorf("ask for the limit on open files: %w", err)
+	files, err := openFiles()
+	if err != nil {
+		return 0, 0, err
 	}
-	usable := int(min(files.Cur, 1<<30)) - reservedFiles
+	usable := files - reservedFiles - d.fileConnections(files)*phonefiles.DescriptorsPerConnection
 	if usable < 4 {
-		return 0, 0, &capf.Error{Code: capf.CodeUnavailable, Message: fmt.Sprintf("at most %d files may be open", files.Cur),
+		return 0, 0, &capf.Error{Code: capf.CodeUnavailable, Message: fmt.Sprintf("at most %d files may be open", files),
 			Hint: "raise the limit (ulimit -n)"}
 	}
 	sessions = d.options.Config.Phone.MaxSessions
 	if most := usable / 4 * 3; sessions > most {
-		d.options.Log.Info("the limit on open files allows fewer sessions than configured", "configured", sessions, "sessions", most, "open-files", files.Cur)
+		d.options.Log.Info("the limit on open files allows fewer sessions than configured", "configured", sessions, "sessions", most, "open-files", files)
 		sessions = most
 	}
 	return sessions, usable - sessions, nil
+}
+
+// openFiles gives how many files the service may have open.
+func openFiles() (int, error) {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return 0, fmt.Errorf("ask for the limit on open files: %w", err)
+	}
+	return int(min(files.Cur, 1<<30)), nil
 }

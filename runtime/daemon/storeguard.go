@@ -147,6 +147,19 @@ func (p *placedStore) OpenOperations(ctx context.Context) (all, late int, err er
 	return p.Store.OpenOperations(ctx)
 }
 
+// Nodes, LatestCTL and CTLVersions say what servers should hold, and what phones that fetch files are given.
+func (p *placedStore) Nodes(ctx context.Context) ([]capf.Node, error) {
+	return asked(p, func() ([]capf.Node, error) { return p.Store.Nodes(ctx) })
+}
+
+func (p *placedStore) LatestCTL(ctx context.Context) (capf.CTLVersion, error) {
+	return asked(p, func() (capf.CTLVersion, error) { return p.Store.LatestCTL(ctx) })
+}
+
+func (p *placedStore) CTLVersions(ctx context.Context) ([]capf.CTLVersion, error) {
+	return asked(p, func() ([]capf.CTLVersion, error) { return p.Store.CTLVersions(ctx) })
+}
+
 func (p *placedStore) RecordIdleCall(ctx context.Context, call capf.IdleCall) error {
 	return p.done(func() error { return p.Store.RecordIdleCall(ctx, call) })
 }

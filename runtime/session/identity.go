@@ -46,7 +46,7 @@ func (s *Server) identity(shared *tls.Config) (*tls.Config, Issuer) {
 		return last.config, issuer
 	}
 	config := shared.Clone()
-	config.Certificates = []tls.Certificate{certificate}
+	config.Certificates, config.MaxVersion = []tls.Certificate{certificate}, maxTLS(certificate)
 	s.certified.Store(&certified{certificate.Certificate[0], config})
 	return config, issuer
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -27,6 +28,7 @@ func (s *Server) tlsConfig() *tls.Config {
 	return &tls.Config{
 		Certificates: []tls.Certificate{s.Certificate},
 		MinVersion:   s.Settings.MinTLS,
+		MaxVersion:   maxTLS(s.Certificate),
 		CipherSuites: cipherSuites,
 		// A phone calls once and is done: a ticket would cost records and be used by nobody.
 		SessionTicketsDisabled: true,
@@ -36,6 +38,16 @@ func (s *Server) tlsConfig() *tls.Config {
 		// which would double the handshake's bytes.
 		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
 	}
+}
+
+// maxTLS is the highest version that a certificate's key can sign for; 0: whatever there is. TLS 1.3 knows RSA
+// signatures with PSS only, which not every token can make.
+func maxTLS(certificate tls.Certificate) uint16 {
+	schemes := certificate.SupportedSignatureAlgorithms
+	if schemes != nil && !slices.Contains(schemes, tls.PSSWithSHA256) {
+		return tls.VersionTLS12
+	}
+	return 0
 }
 
 // SplitsRecords tries, over a pipe, whether a message of this program leaves in two TLS records at TLS 1.0
@@ -59,7 +71,8 @@ func SplitsRecords(certificate tls.Certificate) (bool, error) {
 		// It is our own certificate, over a pipe in this process.
 		InsecureSkipVerify: true,
 		MinVersion:         tls.VersionTLS10, MaxVersion: tls.VersionTLS10,
-		CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA},
+		// The second is for keys in tokens that cannot decrypt.
+		CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA},
 	})
 	defer far.Close()
 	if err := far.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {

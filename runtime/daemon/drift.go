@@ -1,0 +1,170 @@
+package daemon
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"capf/ctl/distribute"
+	"capf/runtime/capf"
+)
+
+// driftStore is what says which files the nodes should hold.
+type driftStore interface {
+	anchorStore
+	Nodes(ctx context.Context) ([]capf.Node, error)
+	LatestCTL(ctx context.Context) (capf.CTLVersion, error)
+	CTLVersions(ctx context.Context) ([]capf.CTLVersion, error)
+}
+
+// driftMetrics is where it is counted.
+type driftMetrics interface {
+	NodesRead(states map[string]int, at time.Time)
+	NodesUnknown(failed bool)
+}
+
+// drift is how the service looks, by itself and from time to time, at what the nodes hold. It only reads, and so needs
+// no lock beside a distribution; one that it meets in the middle reads as what it is, nodes that do not hold
+// everything yet.
+type drift struct {
+	store   driftStore
+	data    string
+	inForce func() *x509.Certificate
+	reach   func() distribute.Options // anew each time: keys and known hosts may be others
+	every   time.Duration
+	clock   func() time.Time
+	metrics driftMetrics
+	log     *slog.Logger
+
+	folders hanging
+	told    map[string]distribute.State // of each node at the last look
+	trouble string                      // why the last look was not possible
+}
+
+// driftStates are all that a node can be in.
+var driftStates = []distribute.State{distribute.StateEqual, distribute.StateOld, distribute.StateForeign, distribute.StateMissing, distribute.StateUnreachable}
+
+const (
+	firstLookWithin = time.Minute // after the start
+	looksAtOnce     = 8           // nodes: nobody waits, and the phones' connections need the descriptors
+	jitter          = 0.1         // of the interval, up and down, so that services do not keep step
+)
+
+func (d *Daemon) newDrift() *drift {
+	settings := d.options.Config.Distribute
+	return &drift{store: d.store, data: d.options.Data, inForce: d.identity.Certificate, every: settings.CheckEvery.Duration,
+		reach: func() distribute.Options { return Reach(settings, d.options.Data) },
+		clock: d.options.Environment.Clock, metrics: d.metrics, log: d.options.Log}
+}
+
+// run looks now and then until the context ends. There is never more than one look at a time.
+func (d *drift) run(ctx context.Context) error {
+	if d.every == 0 {
+		return nil
+	}
+	timer := time.NewTimer(spread(min(d.every, firstLookWithin), rand.Float64()))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		d.look(ctx)
+		timer.Reset(spread(d.every, rand.Float64()))
+	}
+}
+
+// spread gives a time that differs from another one by the jitter at most; random is from 0 to 1.
+func spread(around time.Duration, random float64) time.Duration {
+	return time.Duration(float64(around) * (1 - jitter + 2*jitter*random))
+}
+
+// look reads what the nodes hold, counts it, and logs what has changed.
+func (d *drift) look(ctx context.Context) {
+	statuses, err := d.read(ctx)
+	if ctx.Err() != nil {
+		return // the service ends: what was not read says nothing
+	}
+	if err != nil {
+		d.cannot(err)
+		return
+	}
+	d.trouble = ""
+	counts := make(map[string]int, len(driftStates))
+	for _, state := range driftStates {
+		counts[string(state)] = 0
+	}
+	told := make(map[string]distribute.State, len(statuses))
+	for _, status := range statuses {
+		counts[string(status.State)]++
+		told[status.Node] = status.State
+		d.tell(status)
+	}
+	d.told = told
+	d.metrics.NodesRead(counts, d.clock())
+}
+
+// cannot is for a look that was not possible. Without a list there is nothing that nodes should hold.
+func (d *drift) cannot(err error) {
+	failed := !capf.HasCode(err, capf.CodeNotFound)
+	d.metrics.NodesUnknown(failed)
+	if failed && d.trouble != err.Error() {
+		d.trouble = err.Error()
+		d.log.Warn("it cannot be told whether the nodes hold what they should", "error", err)
+	}
+}
+
+func (d *drift) read(ctx context.Context) ([]distribute.NodeStatus, error) {
+	nodes, err := d.store.Nodes(ctx)
+	if err != nil || len(nodes) == 0 {
+		return nil, err
+	}
+	latest, err := d.store.LatestCTL(ctx)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := Payload(ctx, d.store, d.data, d.inForce(), latest)
+	if err != nil {
+		return nil, err
+	}
+	versions, err := d.store.CTLVersions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	options := d.reach()
+	options.Parallel = min(options.Parallel, looksAtOnce)
+	options.Openers["file"] = d.folders.guard(options.Openers["file"])
+	return distribute.Status(ctx, Receivers(nodes), payload, KnownVersions(versions), options), nil
+}
+
+// tell logs the state of a node when it has become another one.
+func (d *drift) tell(status distribute.NodeStatus) {
+	before, seen := d.told[status.Node]
+	switch {
+	case before == status.State:
+	case status.State != distribute.StateEqual:
+		d.log.Warn("a node does not hold what it should; `capf ctl status` shows it, `capf ctl distribute` brings it", "node", status.Node,
+			"state", status.State, "files", strings.Join(deviating(status.Files), ", "), "error", status.Error)
+	case seen:
+		d.log.Info("a node holds what it should again", "node", status.Node, "before", before)
+	default:
+		d.log.Debug("a node holds what it should", "node", status.Node)
+	}
+}
+
+func deviating(files []distribute.FileStatus) (words []string) {
+	for _, file := range files {
+		switch {
+		case file.State == distribute.StateOld:
+			words = append(words, fmt.Sprintf("%s %s (version %d)", file.Path, file.State, file.Version))
+		case file.State != distribute.StateEqual:
+			words = append(words, fmt.Sprintf("%s %s", file.Path, file.State))
+		}
+	}
+	return words
+}
