@@ -60,6 +60,9 @@ func (c *backupCommand) tell(app *app, made backup.Backup, encrypted bool) error
 	if !encrypted {
 		app.say("warning: the private keys of CAPF and authentication strings are in it in the clear: keep it in a safe place, or encrypt it with --recipient")
 	}
+	if authority, err := app.authority(); err == nil && authority.InToken() != "" {
+		app.say("the CAPF key lies in a token (%s) and is not in it: keep a second copy by the vendor's means", plain(authority.InToken()))
+	}
 	if made.Identity == "" {
 		app.say("CAPF is not active: there is no key to back up yet")
 	}
