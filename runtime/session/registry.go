@@ -46,10 +46,10 @@ func (r *registry) claim(ctx context.Context, s *session) error {
 	if c.newest != nil {
 		c.newest.log.Info("a newer session of the phone takes over")
 		c.newest.abort()
+		s.tookOver = true // also where nobody owns it yet: who is aborted here may have been handed over to
 	}
 	c.newest = s
 	if c.owner != nil {
-		s.tookOver = true
 		return r.await(ctx, c, s)
 	}
 	c.owner = s

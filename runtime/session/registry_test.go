@@ -104,3 +104,15 @@ func TestTheWaitForAnOwnerIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// An owner that could not release its operation leaves that to whoever takes over, also where a still newer session
+// came before the one that it handed over to had begun.
+func TestTheDutyToReleaseIsPassedOn(t *testing.T) {
+	before, s := claimant(t), claimant(t)
+	before.number, s.number = 1, 2
+	_, before.cancel = context.WithCancel(t.Context())
+	r := registry{devices: map[string]*claims{s.device: {newest: before}}} // the owner has handed over to it
+	if err := claimBy(&r, t.Context(), s); err != nil || !s.tookOver || !isAborted(before) {
+		t.Errorf("%v, took over %v, the one before closed %v", err, s.tookOver, isAborted(before))
+	}
+}

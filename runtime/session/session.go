@@ -36,7 +36,7 @@ type session struct {
 	done    chan struct{} // closed when it has let go of its operation
 
 	cancel   context.CancelFunc // ends what it does for its operation; of a session that has authenticated
-	tookOver bool               // from a session before, which had not let go yet
+	tookOver bool               // from a session before, which may have left the operation in progress
 
 	unanswered int // key generation requests
 
