@@ -53,7 +53,8 @@ func (p *placedStore) Phone(ctx context.Context, device string) (capf.Phone, err
 	return p.Store.Phone(ctx, device)
 }
 
-// BeginOperation writes that a session serves the operation.
+// BeginOperation writes that a session serves the operation. It does not look afterwards: nothing goes to the phone
+// for it, and what follows looks.
 func (p *placedStore) BeginOperation(ctx context.Context, device string, ref capf.OperationRef, info capf.SessionInfo) error {
 	if err := p.inPlace(); err != nil {
 		return err
@@ -72,10 +73,7 @@ func (p *placedStore) AddIssued(ctx context.Context, ref capf.OperationRef, cert
 
 // EndOperation writes the outcome, before the phone hears of it.
 func (p *placedStore) EndOperation(ctx context.Context, device string, ref capf.OperationRef, outcome capf.Outcome) error {
-	if err := p.inPlace(); err != nil {
-		return err
-	}
-	return p.Store.EndOperation(ctx, device, ref, outcome)
+	return p.done(func() error { return p.Store.EndOperation(ctx, device, ref, outcome) })
 }
 
 // Check is what /healthz asks.

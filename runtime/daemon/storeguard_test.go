@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"capf/runtime/admin"
 	"capf/runtime/capf"
 	"capf/runtime/session"
+	"capf/runtime/store/sqlite"
 )
 
 // guardedBy are all the ways in which the service uses its store.
@@ -90,6 +92,37 @@ func TestWhatIsWrittenIntoNothingDoesNotCount(t *testing.T) {
 	c := newTrial(t)
 	_, err := written(c.store, func() (int, error) { return 7, os.Rename(c.store.path, c.store.path+".away") })
 	if !capf.HasCode(err, capf.CodeUnavailable) {
+		t.Errorf("the file went away during the write: %v", err)
+	}
+}
+
+// No phone hears of an outcome that is in no store. The clock of the store is read inside the write: the file goes away
+// then.
+func TestAnOutcomeWrittenIntoNothingDoesNotCount(t *testing.T) {
+	var away func() error
+	path := filepath.Join(t.TempDir(), StoreFile)
+	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Create: true, Clock: func() time.Time {
+		if away != nil {
+			if err := away(); err != nil {
+				t.Error(err)
+			}
+			away = nil
+		}
+		return noonOfTrial
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	guarded, err := placed(store, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &trial{t: t, store: guarded}
+	c.pend(deviceA, capf.AuthByNullString)
+	ref := c.phone(deviceA).Last.Ref
+	away = func() error { return os.Rename(path, path+".away") }
+	if err := guarded.EndOperation(t.Context(), deviceA, ref, capf.Outcome{Ending: capf.EndingFailed}); !capf.HasCode(err, capf.CodeUnavailable) || away != nil {
 		t.Errorf("the file went away during the write: %v", err)
 	}
 }
