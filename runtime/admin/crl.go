@@ -70,6 +70,9 @@ func answerCRL(w http.ResponseWriter, r *http.Request, source CRLSource, issuer 
 		return
 	}
 	if err != nil {
+		if r.Context().Err() != nil {
+			return // whoever asked has left
+		}
 		log.Error("the CRL could not be made", "error", err)
 		http.Error(w, "the CRL cannot be made; see the log of the service", capf.ConsequenceOf(err).HTTP)
 		return

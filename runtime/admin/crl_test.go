@@ -58,6 +58,25 @@ func TestCRLHandler(t *testing.T) {
 	}
 }
 
+// Whoever leaves before there is an answer is no failure for the log.
+func TestCRLForWhoHasLeft(t *testing.T) {
+	var log strings.Builder
+	from := &source{err: &capf.Error{Code: capf.CodeUnavailable, Message: "given up", Err: context.Canceled}}
+	handler := CRLHandler(from, slog.New(slog.NewTextHandler(&log, nil)))
+	for left, want := range map[bool]bool{true: false, false: true} {
+		ctx, leave := context.WithCancel(t.Context())
+		if left {
+			leave()
+		}
+		log.Reset()
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, PathCRL, nil))
+		if logged := log.Len() > 0; logged != want {
+			t.Errorf("left %t: the log says %q", left, &log)
+		}
+		leave()
+	}
+}
+
 // Each issuer has a path of its own; what is no path of an issuer asks nobody, and what is none of ours is no failure
 // for the log.
 func TestCRLPaths(t *testing.T) {
