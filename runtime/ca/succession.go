@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -343,7 +344,7 @@ func (a *Authority) removeCertificate(directory string) (removed bool, err error
 	return true, nil
 }
 
-// lockKeys lets one command at a time change which keys there are. Whoever only reads needs no lock: every
+// lockKeys lets one process at a time change which keys there are. Whoever only reads needs no lock: every
 // change is one rename.
 func lockKeys(directory string) (unlock func(), err error) {
 	path := filepath.Join(directory, keyFolder)
@@ -353,14 +354,27 @@ func lockKeys(directory string) (unlock func(), err error) {
 			Hint: "make them with `capf init`"}
 	}
 	if err == nil {
-		err = unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err = flock(folder)
 	}
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		_ = folder.Close()
-		return nil, &capf.Error{Code: capf.CodeBusy, Message: "another command is changing the CAPF keys", Hint: "try again when that has ended"}
+		return nil, &capf.Error{Code: capf.CodeBusy, Message: "another command, or the service, is at the CAPF keys", Hint: "try again when that has ended"}
 	case err != nil:
 		return nil, &capf.Error{Code: capf.CodeUnavailable, Message: "lock " + path, Err: err, Hint: "check the folder's owner and mode"}
 	}
 	return func() { _ = folder.Close() }, nil // the lock goes with it
+}
+
+// lockWithin is how long a lock is waited for: the service needs it for a moment, when it starts and after each
+// activation. A command may have it for longer.
+const lockWithin = time.Second
+
+func flock(file *os.File) error {
+	for begin := time.Now(); ; time.Sleep(lockWithin / 100) {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Since(begin) >= lockWithin {
+			return err
+		}
+	}
 }

@@ -302,6 +302,19 @@ func TestSuccessionRefuses(t *testing.T) {
 	}
 }
 
+// The service holds the keys for a moment when it starts: that is no reason to send an administrator away.
+func TestSuccessionWaitsForAMoment(t *testing.T) {
+	directory, _, next := renewed(t)
+	unlock, err := lockKeys(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(lockWithin/10, unlock)
+	if err := (Succession{Directory: directory, Environment: clockAt(start), Keeper: &keeper{}}).Run(t.Context(), next); err != nil {
+		t.Error(err)
+	}
+}
+
 // A file in DATA that bears a past name but is somebody's own stays.
 func TestFinishRemovesOnlyItsOwn(t *testing.T) {
 	directory, current, next := renewed(t)
