@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// What a migration may take at most, by issue and cli.md.
+// What a migration may take at most.
 const (
 	mostOfImport = 3   // times what the sqlite3 shell takes
 	mostOfMemory = 200 // MiB
