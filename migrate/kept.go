@@ -50,9 +50,12 @@ func keptRow(machine string, line legacy.KeptLine) capf.KeptLine {
 	}
 }
 
+// shownLine masks a line. Its digest is shown only of what is withheld (private keys): from the digest of a line that
+// holds a string of a few digits, and the rest of that line, the string could be found.
 func shownLine(machine string, line legacy.KeptLine) KeptLine {
-	return KeptLine{
-		Machine: machine, File: line.File, Line: line.Line, Reason: line.Reason, Text: line.Shown(),
-		SHA256: hex.EncodeToString(line.SHA256[:]),
+	shown := KeptLine{Machine: machine, File: line.File, Line: line.Line, Reason: line.Reason, Text: line.Shown()}
+	if line.Bytes == nil {
+		shown.SHA256 = hex.EncodeToString(line.SHA256[:])
 	}
+	return shown
 }

@@ -156,8 +156,8 @@ type KeptLine struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`
 	Reason  string `json:"reason"`
-	Text    string `json:"text"` // masked
-	SHA256  string `json:"sha256"`
+	Text    string `json:"text"`             // masked
+	SHA256  string `json:"sha256,omitempty"` // only of what is withheld: a private key
 }
 
 // PlannedCertificate is what becomes of a certificate.
