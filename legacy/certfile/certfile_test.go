@@ -228,7 +228,10 @@ func TestPrivateKeys(t *testing.T) {
 		"encrypted under another label": block("CERTIFICATE", encrypted) + good,
 		"torn under another label":      block("CERTIFICATE", pkcs1)[:400] + "\n" + good,
 		"in DER":                        string(pkcs1), "PKCS #8 in DER": string(pkcs8), "encrypted in DER": string(encrypted), "torn in DER": string(pkcs1[:200]),
-		"in DER after the certificate": string(capf.der) + string(pkcs8), "torn after a certificate in DER": string(capf.der) + string(pkcs1[:200]),
+		"in DER behind a line end": "\r\n" + string(pkcs1), "PKCS #8 in DER after PEM": good + string(pkcs8),
+		"in DER behind damage after a certificate": string(capf.der) + "\x00\x00" + string(pkcs1),
+		"after it, without its beginning":          good + key[100:],
+		"in DER after the certificate":             string(capf.der) + string(pkcs8), "torn after a certificate in DER": string(capf.der) + string(pkcs1[:200]),
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := read(t, content, certfile.Options{})

@@ -49,6 +49,10 @@ func (r *reader) keepRest(rest []byte, offset int, reason string) {
 		r.withhold(rest, offset)
 		return
 	}
+	if at := keyInside(rest); at >= 0 {
+		r.withhold(rest[at:], offset+at)
+		rest = rest[:at]
+	}
 	encoding, _ := text.MarkOf(rest)
 	if encoding == "" {
 		encoding = text.Windows1252
@@ -94,6 +98,22 @@ func isPrivateKey(der []byte) bool {
 	}
 	innermost := afterHeader(inner)
 	return inner[0] == sequence && len(innermost) > 0 && innermost[0] == object
+}
+
+// keyInside finds where a private key in DER (PKCS #1 or PKCS #8) begins behind bytes that are something else, or gives
+// -1. Text has no such bytes, nor has a certificate a version number before a number or an algorithm.
+func keyInside(content []byte) int {
+	const long, integer, sequence = 0x82, 0x02, 0x30
+	for at := 0; at+8 < len(content); at++ {
+		if content[at] != sequence || content[at+1] != long {
+			continue
+		}
+		inner := content[at+4:]
+		if inner[0] == integer && inner[1] == 1 && inner[2] <= 1 && (inner[3] == integer || inner[3] == sequence) {
+			return at
+		}
+	}
+	return -1
 }
 
 // afterHeader takes tag and length off, however long the content really is.

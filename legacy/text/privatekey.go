@@ -23,11 +23,13 @@ type lineSource interface {
 
 // keyFilter puts one line without bytes in the place of private key text: from a line with `BEGIN … PRIVATE KEY` to
 // the one with its END. Where the END is missing (another BEGIN comes first, or the file ends) the key is torn, and its
-// text ends before the first line that cannot be key text.
+// text ends before the first line that cannot be key text. Where the BEGIN is missing, its text is what can be key text
+// right before the END; the end of a BEGIN counts as one.
 type keyFilter struct {
 	source lineSource
 	ahead  []physicalLine
 	tail   []byte // end of the piece before, within a long line
+	clear  int    // lines ahead of which it is known that they lead to no END
 }
 
 func (f *keyFilter) next() (physicalLine, bool, error) {
@@ -44,13 +46,49 @@ func (f *keyFilter) next() (physicalLine, bool, error) {
 		f.tail = bytes.Clone(searched[max(0, len(searched)-markLength):])
 	}
 	switch begun, closed := keyMarks(searched); {
+	case !begun && isBeginRest(line.raw):
+		return f.open(line)
 	case !begun:
-		return line, true, nil
+		return f.headless(line)
 	case closed:
 		return f.withhold(line, 0, "private key, not kept")
 	default:
 		return f.open(line)
 	}
+}
+
+// headless withholds the line and those after it if they are the rest of a key that has an END and no BEGIN.
+func (f *keyFilter) headless(line physicalLine) (physicalLine, bool, error) {
+	if f.clear > 0 {
+		f.clear--
+		return line, true, nil
+	}
+	const problem = "private key without its beginning, not kept"
+	switch {
+	case !hasKeyRun(line.raw) || hasBegin(line.raw):
+		return line, true, nil
+	case isKeyEnd(line.raw):
+		return f.withhold(line, 0, problem)
+	}
+	more, size := 0, int64(0)
+	for ; size < keyBytes; more++ {
+		ahead, ok, err := f.peek(more)
+		if err != nil {
+			return physicalLine{}, false, err
+		}
+		if !ok || hasBegin(ahead.raw) {
+			break
+		}
+		if isKeyEnd(ahead.raw) {
+			return f.withhold(line, more+1, problem)
+		}
+		if !isKeyText(ahead.raw) {
+			break
+		}
+		size += ahead.size
+	}
+	f.clear = more
+	return line, true, nil
 }
 
 func (f *keyFilter) take() (physicalLine, bool, error) {
@@ -220,18 +258,35 @@ func isBase64(b byte) bool {
 // isKeyText tells whether a line may be the body of a key: nothing but base64 and what damage makes of it, or a run of
 // base64 too long for anything else.
 func isKeyText(raw []byte) bool {
-	only, run := true, 0
-	for _, b := range bytes.Trim(plain(raw), " \t\r\n=") {
-		if isBase64(b) {
-			if run++; run >= keyRun {
-				return true
-			}
-			continue
-		}
-		run = 0
-		only = only && (b < ' ' && b != '\t' || b >= 0x7f)
+	if hasKeyRun(raw) {
+		return true
 	}
-	return only
+	for _, b := range bytes.Trim(plain(raw), " \t\r\n=") {
+		if !isBase64(b) && (b >= ' ' || b == '\t') && b < 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// hasKeyRun tells whether a line has a run of base64 too long for anything but a key.
+func hasKeyRun(raw []byte) bool {
+	run := 0
+	for _, b := range plain(raw) {
+		if !isBase64(b) {
+			run = 0
+		} else if run++; run >= keyRun {
+			return true
+		}
+	}
+	return false
+}
+
+// isBeginRest tells whether a line is what is left of a torn `BEGIN … PRIVATE KEY`.
+func isBeginRest(raw []byte) bool {
+	const mark = "private key-----"
+	raw = bytes.TrimSpace(plain(raw))
+	return len(raw) <= markLength && len(raw) >= len(mark) && equalFold(raw[len(raw)-len(mark):], mark) && !isKeyEnd(raw)
 }
 
 // isKeyHeader knows the lines that stand between BEGIN and body in encrypted keys (RFC 1421) and in PGP's.

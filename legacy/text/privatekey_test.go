@@ -49,6 +49,25 @@ func TestPrivateKeys(t *testing.T) {
 			[]string{"1 " + torn, "5 a;b"},
 		},
 		{"two on a line", "-----END PRIVATE KEY-----" + begin + keyBody + end + "b\n", []string{"1 " + whole, "5 b"}},
+		{
+			"without its beginning", "a;b\n" + keyBody + keyTail + end + "b\n",
+			[]string{"1 a;b", "2 ! private key without its beginning, not kept", "6 b"},
+		},
+		{
+			"torn on both sides of its beginning", "a\nGIN RSA PRIVATE KEY-----\n" + keyBody + "b;c\n",
+			[]string{"1 a", "2 " + torn, "5 b;c"},
+		},
+		{
+			"of something else, then without its beginning", keyBody + "-----END CERTIFICATE-----\n" + keyBody + end,
+			[]string{
+				"1 " + keyBody[:64], "2 " + keyBody[65:129], "3 -----END CERTIFICATE-----",
+				"4 ! private key without its beginning, not kept",
+			},
+		},
+		{
+			"in one line without its beginning", "a\n" + strings.TrimSpace(keyBody[:64]) + end + "b\n",
+			[]string{"1 a", "2 ! private key without its beginning, not kept", "3 b"},
+		},
 		{"an end alone", "a\n" + end + "b\n", []string{"1 a", "2 -----END RSA PRIVATE KEY-----", "3 b"}},
 	}
 	for _, test := range tests {
