@@ -48,7 +48,7 @@ func (m *machineReading) look(ctx context.Context, rows map[string]*InspectedFil
 func (m *machineReading) inspectedLine(line legacy.KeptLine, places []phonefile.Place, view View) InspectedLine {
 	out := InspectedLine{KeptLine: shownLine(m.name, line)}
 	if view == Revealed && !line.PrivateKey {
-		out.Text = legacy.Unmasked(line.Bytes)
+		out.Text = excerpt(legacy.Unmasked(line.Bytes))
 	}
 	for _, place := range places {
 		value := view.text(place.Value.Reveal())

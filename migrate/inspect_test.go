@@ -47,6 +47,23 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// TestInspectLongLine: a line of any length is counted whole, and only its beginning is shown.
+func TestInspectLongLine(t *testing.T) {
+	specs := folders(t, map[string]map[string]string{"a": {
+		"CAPF.phone": header + "\n" + strings.Repeat(device+",install,pending,,authentication string,47110815,,\n", 30) + strings.Repeat("ä;", 5000) + "\n",
+	}})
+	for _, view := range []View{Masked, Revealed} {
+		inspection, err := InspectAs(context.Background(), specs, testOptions(), view)
+		if err != nil || len(inspection.Problems) != 0 {
+			t.Fatal(inspection.Problems, err)
+		}
+		kept := inspection.Machines[0].Kept
+		if len(kept) != 1 || len(kept[0].Text) > 1100 || !strings.HasPrefix(kept[0].Text, "ä;ä;") || !strings.HasSuffix(kept[0].Text, "… (14000 bytes more)") {
+			t.Errorf("kept aside: %+v", kept)
+		}
+	}
+}
+
 // TestInspectRevealed: what is masked otherwise is shown, but for private keys.
 func TestInspectRevealed(t *testing.T) {
 	specs := folders(t, map[string]map[string]string{"a": {

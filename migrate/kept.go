@@ -3,6 +3,8 @@ package migrate
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
+	"strings"
 
 	"capf/legacy"
 	"capf/runtime/capf"
@@ -53,9 +55,18 @@ func keptRow(machine string, line legacy.KeptLine) capf.KeptLine {
 // shownLine masks a line. Its digest is shown only of what is withheld (private keys): from the digest of a line that
 // holds a string of a few digits, and the rest of that line, the string could be found.
 func shownLine(machine string, line legacy.KeptLine) KeptLine {
-	shown := KeptLine{Machine: machine, File: line.File, Line: line.Line, Reason: line.Reason, Text: line.Shown()}
+	shown := KeptLine{Machine: machine, File: line.File, Line: line.Line, Reason: line.Reason, Text: excerpt(line.Shown())}
 	if line.Bytes == nil {
 		shown.SHA256 = hex.EncodeToString(line.SHA256[:])
 	}
 	return shown
+}
+
+// excerpt keeps a damaged file, whose lines may be of any length, from filling what is shown.
+func excerpt(text string) string {
+	const most = 1000
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + fmt.Sprintf("… (%d bytes more)", len(text)-most)
+	}
+	return text
 }

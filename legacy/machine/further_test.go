@@ -52,7 +52,7 @@ func TestOddFurtherFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, want := range map[string]string{"": "torn.db: ", "torn.db": "it is damaged, or encrypted", "stock.csv": "stock.csv is no list of phones"} {
+	for name, want := range map[string]string{"": "torn.db: ", "torn.db": "it is damaged, or encrypted; copy it again", "stock.csv": "stock.csv is no list of phones"} {
 		opened, err := source.Open(source.Spec{Name: "m", Folder: filepath.Join(folder, name)})
 		if err != nil {
 			t.Fatal(err)

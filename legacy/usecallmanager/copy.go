@@ -49,7 +49,8 @@ func openCopy(ctx context.Context, database legacy.Input, logs []legacy.Input) (
 	}
 	out, err := connect(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: it is damaged, or encrypted", legacy.Position{File: database.File}, err)
+		return nil, fmt.Errorf("%s: %w: it is damaged, or encrypted; copy it again, or mend a copy with `sqlite3 COPY .recover`",
+			legacy.Position{File: database.File}, err)
 	}
 	return out, nil
 }
