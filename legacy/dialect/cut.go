@@ -78,8 +78,15 @@ func spanOf(line string, from int, text string) Span {
 }
 
 // CutRow adds the values of a delimited line to those given, without the spaces around them, or says why it cannot. A
-// quoted value begins with the quote and holds it doubled; it ends on the line that it begins on.
+// quoted value begins with the quote and holds it doubled; it ends on the line that it begins on. AtStarts cuts at the
+// dialect's starts.
 func (d *Dialect) CutRow(values []string, line string, separator byte) (row []string, problem string) {
+	if separator == AtStarts {
+		return d.cutAtStarts(values, line)
+	}
+	if d.Repeated {
+		line = trimSeparators(line, separator)
+	}
 	for {
 		value, _, rest, problem := d.cutValue(line, separator)
 		if problem != "" {
@@ -95,8 +102,16 @@ func (d *Dialect) CutRow(values []string, line string, separator byte) (row []st
 
 // RowSpans gives the places of the values that CutRow cuts from a line, up to where it cannot.
 func (d *Dialect) RowSpans(line string, separator byte) []Span {
+	if separator == AtStarts {
+		out, _ := d.startSpans(line)
+		return out
+	}
 	var out []Span
-	for from := 0; ; {
+	from := 0
+	if d.Repeated {
+		from = len(line) - len(trimSeparators(line, separator))
+	}
+	for {
 		_, inner, rest, problem := d.cutValue(line[from:], separator)
 		if problem != "" {
 			return out
@@ -119,7 +134,7 @@ func (d *Dialect) cutValue(line string, separator byte) (value, inner, rest, pro
 		} else {
 			value = strings.TrimSpace(line)
 		}
-		return value, value, rest, ""
+		return value, value, d.nextOf(rest, separator), ""
 	}
 	value, rest, problem = d.cutQuoted(line)
 	if problem != "" {
@@ -130,7 +145,28 @@ func (d *Dialect) cutValue(line string, separator byte) (value, inner, rest, pro
 	if rest != "" && rest[0] != separator {
 		return "", "", "", "text after a quoted value"
 	}
-	return value, inner, rest, ""
+	return value, inner, d.nextOf(rest, separator), ""
+}
+
+// nextOf takes all but the last separator off a rest that begins with several, where those count as one; at the end of
+// a line they end nothing.
+func (d *Dialect) nextOf(rest string, separator byte) string {
+	if !d.Repeated || rest == "" {
+		return rest
+	}
+	next := trimSeparators(rest, separator)
+	if next == "" {
+		return ""
+	}
+	return rest[len(rest)-len(next)-1:]
+}
+
+// trimSeparators takes separators, and spaces and tabs among them, off the front.
+func trimSeparators(line string, separator byte) string {
+	for line != "" && (line[0] == separator || line[0] == ' ' || line[0] == '\t') {
+		line = line[1:]
+	}
+	return line
 }
 
 // trimSpaces takes spaces and tabs off the front, but not the separator.

@@ -64,6 +64,11 @@ type Dialect struct {
 	Form     Form
 	// Separators are those that a delimited file may use, one character each; Marks those that end a key.
 	Separators, Marks []string
+	// Repeated tells that separators in a row count as one, and none before the first value or behind the last.
+	Repeated bool
+	// Starts are the columns of a screen, from 1, at which the values of a file of padded columns begin; Separators is
+	// AtStarts then. None: values are cut by separators.
+	Starts []int
 	// Quote begins and ends a quoted value and stands doubled for itself; empty: values are not quoted.
 	Quote string
 	// Comments are the texts that begin a comment line.

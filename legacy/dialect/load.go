@@ -30,6 +30,8 @@ type file struct {
 	Form       Form     `toml:"form"`
 	Encoding   string   `toml:"encoding"`
 	Separators []string `toml:"separators"`
+	Repeated   bool     `toml:"repeated-separators"`
+	Starts     []int    `toml:"starts"`
 	Marks      []string `toml:"marks"`
 	Quote      string   `toml:"quote"`
 	Comments   []string `toml:"comments"`
@@ -156,7 +158,7 @@ func (f *file) compile() (*Dialect, error) {
 	}
 	out := &Dialect{
 		Name: f.Name, Encoding: encoding, Form: f.Form,
-		Separators: f.Separators, Marks: f.Marks, Quote: f.Quote, Comments: f.Comments,
+		Separators: f.Separators, Repeated: f.Repeated, Starts: f.Starts, Marks: f.Marks, Quote: f.Quote, Comments: f.Comments,
 		Sections: f.Sections || f.Form == Sections, Order: f.Order, Zone: f.TimeZone, kinds: f.Files, empty: map[string]bool{},
 	}
 	for _, word := range f.Empty {
@@ -164,6 +166,9 @@ func (f *file) compile() (*Dialect, error) {
 	}
 	if err := f.check(); err != nil {
 		return nil, err
+	}
+	if f.Starts != nil {
+		out.Separators = []string{string([]byte{AtStarts})}
 	}
 	var err error
 	if out.clock, err = newClock(f.Times, f.TimeZone); err != nil {
@@ -201,12 +206,18 @@ func (f *file) checkForm() error {
 		if configuration && f.Form == Delimited {
 			return errors.New(`form: a configuration has no header line: it is read by form = "blocks", "sections" or "headerless"`)
 		}
+		if f.Starts != nil {
+			if err := f.checkStarts(); err != nil {
+				return err
+			}
+			break
+		}
 		if err := f.checkMarks("separators", f.Separators); err != nil {
 			return err
 		}
 	case Blocks, Sections:
-		if f.Separators != nil {
-			return fmt.Errorf("form: %q has no separators", f.Form)
+		if f.Separators != nil || f.Repeated || f.Starts != nil {
+			return fmt.Errorf("form: %q has no separators and no starts", f.Form)
 		}
 		if err := f.checkMarks("marks", f.Marks); err != nil {
 			return err

@@ -9,6 +9,7 @@ package draft
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"capf/legacy"
@@ -97,12 +98,20 @@ func (d *draft) print(format string, values ...any) { fmt.Fprintf(&d.out, format
 // printForm writes what the form needs, in the words of the built-in dialect of that form.
 func (d *draft) printForm() {
 	d.print("form = %s", quoted(string(d.layout.form)))
-	if d.layout.separator != 0 {
+	switch {
+	case d.layout.separator == dialect.AtStarts:
+		d.print("starts = [%s]  # where on the screen each column begins, counted from 1", numbers(d.layout.by.Starts))
+	case d.layout.separator != 0:
 		d.print("separators = [%s]", quoted(string(rune(d.layout.separator))))
-	} else {
+	default:
 		d.print("marks = [%s]", list(d.layout.marks))
 	}
-	d.print("quote = %s", quoted(d.layout.by.Quote))
+	if d.layout.by.Repeated {
+		d.print("repeated-separators = true  # several in a row count as one, so that no value can be empty")
+	}
+	if d.layout.separator != dialect.AtStarts {
+		d.print("quote = %s", quoted(d.layout.by.Quote))
+	}
 	d.print("comments = [%s]", list(d.layout.by.Comments))
 }
 
@@ -129,6 +138,14 @@ func list(texts []string) string {
 		all[i] = quoted(text)
 	}
 	return strings.Join(all, ", ")
+}
+
+func numbers(all []int) string {
+	texts := make([]string, len(all))
+	for i, one := range all {
+		texts[i] = strconv.Itoa(one)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // oneLine is a text as a comment may have it.

@@ -81,6 +81,45 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// Columns that are padded with spaces are read by no built-in dialect. What is drafted for them reads every record.
+func TestPadded(t *testing.T) {
+	japanese, err := japanese.ShiftJIS.NewEncoder().String("Device Name      Operation   Auth String  Room\r\n" +
+		"SEP000AB8001C40  install     " + oneSecret + "     東京受付 2階\r\nSEP000AB8001C41  delete      " + otherSecret + "         大阪ソ\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ content, want, other string }{
+		"header": {"Device Name      Operation    Status             Status Time          Key Size  Auth String\r\n" +
+			"SEP000AB8001C40  install      Operation Pending  2005-01-02 03:04:05       1024  " + oneSecret + "\r\n" +
+			"SEP000AB8001C41  delete       ok                 2005-01-02 10:04:05        512\r\n", "starts = [1, 18, 31, 50, 71, 81]", ""},
+		"headerless": {"SEP000AB8001C40  install   " + oneSecret + "  1024\r\nSEP000AB8001C41  delete    " + otherSecret + "      2048\r\n",
+			"starts = [1, 18, 28, 38]", ""},
+		"ragged": {"SEP000AB8001C40 install  " + oneSecret + "  1024\r\nSEP000AB8001C41   delete    " + otherSecret + " 2048\r\n",
+			"repeated-separators = true", ""},
+		"double width": {japanese, "starts = [1, 18, 30, 43]", `encoding = "windows-932"`},
+	} {
+		input := legacy.BytesInput("CAPF.phone", []byte(test.content))
+		if file, err := phonefile.Open(input, dialect.Builtin()); err == nil && file.Dialect != nil {
+			t.Errorf("%s: is read by %v", name, file.Dialect)
+		}
+		drafted, line := open(t, []byte(test.content))
+		if line != "" || !strings.Contains(drafted, test.want) || !strings.Contains(drafted, test.other) || strings.Contains(drafted, oneSecret) {
+			t.Errorf("%s: %q is open in\n%s", name, line, drafted)
+			continue
+		}
+		d, err := dialect.Parse([]byte(drafted), "drafted.toml")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		file, err := phonefile.OpenAs(input, d)
+		got := records(t, file, err)
+		if len(got) != 2 || got[1].Device != "SEP000AB8001C41" || got[1].Operation != legacy.OperationDelete || got[0].AuthenticationString.Reveal() != oneSecret {
+			t.Errorf("%s: %+v by\n%s", name, got, drafted)
+		}
+	}
+}
+
 // open drafts a file and says what the load error names.
 func open(t *testing.T, content []byte) (drafted, line string) {
 	t.Helper()
@@ -231,6 +270,7 @@ func FuzzPhones(f *testing.F) {
 		f.Add([]byte(content))
 	}
 	f.Add([]byte("0 000AB8001C40\n0 000AB8001C41\n"))
+	f.Add([]byte("SEP000AB8001C40  install   1234  1024\r\nSEP000AB8001C41  delete    5678  2048\r\n"))
 	f.Add([]byte("a\"\\;b\n=\x7f;[x]\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		for _, make := range []func(legacy.Input, text.Encoding) (string, error){draft.Phones, draft.Configuration} {

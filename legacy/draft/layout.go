@@ -10,7 +10,6 @@ import (
 	"capf/legacy/cfgfile"
 	"capf/legacy/dialect"
 	"capf/legacy/phonefile"
-	"capf/legacy/shape"
 	"capf/legacy/text"
 )
 
@@ -22,6 +21,7 @@ type layout struct {
 	marks     []string
 	by        *dialect.Dialect // built in, with the separators or marks of this file
 	width     int              // columns
+	padded    *dialect.Dialect // how columns are cut that are padded with spaces; nil: they are not
 	header    []string         // names of columns
 }
 
@@ -40,8 +40,15 @@ func (d *draft) findLayout(kind dialect.Kind) error {
 	form := d.fitting(kind)
 	fits := form != ""
 	separator, width, rows := counted.bestSeparator()
+	if !fits && kind == dialect.Phones {
+		if err := d.findPadded(counted, separator, rows); err != nil {
+			return err
+		}
+	}
 	switch {
 	case form != "":
+	case d.layout.padded != nil:
+		form, separator, width = dialect.Headerless, d.layout.separator, d.layout.width
 	case kind == dialect.Configuration && counted.pairs < rows:
 		form = dialect.Headerless
 	case kind == dialect.Configuration:
@@ -53,7 +60,7 @@ func (d *draft) findLayout(kind dialect.Kind) error {
 	default:
 		form = dialect.Blocks
 	}
-	d.layout = layout{form: form, fits: fits}
+	d.layout.form, d.layout.fits = form, fits
 	for _, builtin := range dialect.Builtin() {
 		if builtin.Form == form {
 			changed := *builtin
@@ -66,6 +73,9 @@ func (d *draft) findLayout(kind dialect.Kind) error {
 	}
 	d.layout.separator, d.layout.width = separator, width
 	d.layout.by.Separators = []string{string(rune(separator))}
+	if padded := d.layout.padded; padded != nil {
+		d.layout.by.Starts, d.layout.by.Repeated = padded.Starts, padded.Repeated
+	}
 	if kind == dialect.Configuration {
 		return nil
 	}
@@ -187,7 +197,6 @@ func (d *draft) findHeader(form dialect.Form) error {
 		second = row
 		break
 	}
-	isDevice := func(value string) bool { _, is := shape.Device(value); return is }
 	figures := slices.ContainsFunc(first, func(value string) bool { return strings.ContainsAny(value, "0123456789") })
 	header := !slices.ContainsFunc(first, isDevice) && (slices.ContainsFunc(second, isDevice) || !figures)
 	if header && (form == dialect.Delimited || !d.layout.fits) {
