@@ -21,14 +21,6 @@ const (
 	fewBytes = 1 << 10
 )
 
-// keep counts a line kept aside, and remembers it while those are few.
-func (m *machineReading) keep(line legacy.KeptLine) {
-	if m.kept == len(m.lines) && m.kept < fewLines && len(line.Bytes) <= fewBytes {
-		m.lines = append(m.lines, line)
-	}
-	m.kept++
-}
-
 // errOtherContent says that a file has changed while it was in use.
 var errOtherContent = errors.New("gives other records than when it was read first: run again when nobody writes there")
 

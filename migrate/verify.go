@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 
-	"capf/legacy"
 	"capf/legacy/machine"
 	"capf/legacy/source"
 	"capf/runtime/capf"
@@ -136,13 +135,8 @@ func (v *verifier) read(ctx context.Context) error {
 	v.reading = &reading{sources: v.sources}
 	before := 0
 	for _, opened := range v.sources.opened {
-		read, err := machine.Read(opened, machine.Options{Dialect: v.sources.dialect})
-		m := &machineReading{Machine: read, name: opened.Name}
-		lines := newCounted()
-		if err == nil {
-			err = m.gather(ctx, func(done int) { v.progress(PhaseReading, before+done, 0) },
-				func(line legacy.KeptLine) { lines.addLine(m.name, line) })
-		}
+		m, err := readMachine(ctx, opened, machine.Options{Dialect: v.sources.dialect},
+			gathering{countLines: true, progress: func(done int) { v.progress(PhaseReading, before+done, 0) }})
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -150,8 +144,9 @@ func (v *verifier) read(ctx context.Context) error {
 			v.unreadable(opened.Name, err)
 			continue
 		}
-		m.countKept(lines)
-		v.lines.merge(lines)
+		m.countKept(m.counted)
+		v.lines.merge(m.counted)
+		m.counted = nil
 		v.reading.machines = append(v.reading.machines, m)
 		before += len(m.records)
 	}

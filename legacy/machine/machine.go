@@ -24,12 +24,23 @@ type Options struct {
 	Dialect *dialect.Dialect
 	// Now is the time that certificate dates are compared with; zero: they are not.
 	Now time.Time
+	// Listen gives somebody who hears what a file with phone records holds while it is found out how it is read; nil:
+	// nobody does. It is asked in the order of PhoneFiles.
+	Listen func() phonefile.Listener
 }
 
 // PhoneFile is one phone record file and how it is read.
 type PhoneFile struct {
 	source.File
 	Reading *phonefile.File
+	// Heard has heard all that Reading would give; nil: nobody has.
+	Heard phonefile.Listener
+}
+
+// Part is one file with phone records.
+type Part struct {
+	Heard phonefile.Listener // as in PhoneFile
+	Items iter.Seq2[phonefile.Item, error]
 }
 
 // FurtherFile is a file with phone records that are not written as 1.0(1) wrote them.
@@ -82,7 +93,7 @@ func Read(from *source.Source, options Options) (*Machine, error) {
 func (m *Machine) read(file source.File, options Options) error {
 	switch file.Kind {
 	case source.PhoneRecords:
-		return m.readPhones(file, options.Dialect)
+		return m.readPhones(file, options)
 	case source.Configuration:
 		return m.readConfiguration(file, options.Dialect)
 	case source.PhoneDatabase:
@@ -96,12 +107,19 @@ func (m *Machine) read(file source.File, options Options) error {
 	}
 }
 
-func (m *Machine) readPhones(file source.File, named *dialect.Dialect) (err error) {
+func (m *Machine) readPhones(file source.File, options Options) (err error) {
 	var reading *phonefile.File
-	if named != nil && named.Reads(dialect.Phones) {
-		reading, err = phonefile.OpenAs(file.Input(), named)
+	var listener phonefile.Listener
+	if options.Dialect != nil && options.Dialect.Reads(dialect.Phones) {
+		reading, err = phonefile.OpenAs(file.Input(), options.Dialect)
 	} else {
-		reading, err = phonefile.Open(file.Input(), dialect.Builtin())
+		if options.Listen != nil {
+			listener = options.Listen()
+		}
+		var heard bool
+		if reading, heard, err = phonefile.OpenHeard(file.Input(), dialect.Builtin(), listener); !heard {
+			listener = nil
+		}
 	}
 	if err != nil {
 		return err
@@ -109,7 +127,7 @@ func (m *Machine) readPhones(file source.File, named *dialect.Dialect) (err erro
 	if reading.Dialect == nil {
 		m.nothing(file)
 	}
-	m.PhoneFiles = append(m.PhoneFiles, PhoneFile{file, reading})
+	m.PhoneFiles = append(m.PhoneFiles, PhoneFile{file, reading, listener})
 	return nil
 }
 
@@ -163,23 +181,40 @@ func (m *Machine) Settings() []cfgfile.Setting {
 	return out
 }
 
-// Items reads all files with phone records from their beginnings, one after the other. After an error nothing follows.
-func (m *Machine) Items() iter.Seq2[phonefile.Item, error] {
-	var all []iter.Seq2[phonefile.Item, error]
+// Parts are the files with phone records. Each is read from its beginning when its items are asked for; after an error
+// nothing follows.
+func (m *Machine) Parts() []Part {
+	var all []Part
 	for _, file := range m.PhoneFiles {
-		all = append(all, file.Reading.Items())
+		all = append(all, Part{file.Heard, m.named(file.Reading.Items())})
 	}
 	for _, file := range m.Further {
-		all = append(all, file.Records.Items())
+		all = append(all, Part{nil, m.named(file.Records.Items())})
 	}
+	return all
+}
+
+// named adds the name of the machine to errors.
+func (m *Machine) named(items iter.Seq2[phonefile.Item, error]) iter.Seq2[phonefile.Item, error] {
 	return func(yield func(phonefile.Item, error) bool) {
-		for _, items := range all {
-			for item, err := range items {
-				if err != nil {
-					yield(item, fmt.Errorf("source %s: %w", m.Source.Name, err))
-					return
-				}
-				if !yield(item, nil) {
+		for item, err := range items {
+			if err != nil {
+				yield(item, fmt.Errorf("source %s: %w", m.Source.Name, err))
+				return
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Items reads all files with phone records from their beginnings, one after the other. After an error nothing follows.
+func (m *Machine) Items() iter.Seq2[phonefile.Item, error] {
+	return func(yield func(phonefile.Item, error) bool) {
+		for _, part := range m.Parts() {
+			for item, err := range part.Items {
+				if !yield(item, err) || err != nil {
 					return
 				}
 			}

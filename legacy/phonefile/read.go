@@ -20,6 +20,9 @@ type File struct {
 	Trace int
 
 	input legacy.Input
+	// listener hears what a reading for finding out gives; heard tells that it was all of the file.
+	listener Listener
+	heard    bool
 	// whole is what another dialect made of the file that reads all of it: this one is out at the first line that it
 	// cannot read.
 	whole  *dialect.Reading
@@ -51,11 +54,18 @@ func OpenAs(input legacy.Input, named *dialect.Dialect) (*File, error) {
 // Open prepares a file to be read by the one dialect that fits it. It reads the file a few times for each of them, and
 // once more for the encoding. Its error names the lines that stand in the way.
 func Open(input legacy.Input, candidates []*dialect.Dialect) (*File, error) {
+	file, _, err := OpenHeard(input, candidates, nil)
+	return file, err
+}
+
+// OpenHeard is Open for somebody who wants all items anyway: while it is found out whether the first dialect fits, they
+// are told what that makes of the file. They have heard all of it where the second result is true, and need not ask for
+// Items. The listener may be nil.
+func OpenHeard(input legacy.Input, candidates []*dialect.Dialect, listener Listener) (_ *File, heard bool, err error) {
 	found := text.Found{Encoding: dialect.Named(dialect.Phones, candidates)}
 	if found.Encoding == "" {
-		var err error
 		if found, err = text.Find(input); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	var files []*File
@@ -64,19 +74,22 @@ func Open(input legacy.Input, candidates []*dialect.Dialect) (*File, error) {
 			files = append(files, &File{Dialect: candidate, Encoding: found.Encoding, input: input, doubt: found.Note()})
 		}
 	}
+	if len(files) > 0 {
+		files[0].listener = listener
+	}
 	readings, err := tryAll(files)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	chosen, err := dialect.Choose(input.File, readings)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	at := slices.IndexFunc(files, func(file *File) bool { return file.Dialect == chosen })
 	if at < 0 {
-		return &File{Encoding: found.Encoding, input: input}, nil
+		return &File{Encoding: found.Encoding, input: input}, false, nil
 	}
-	return files[at], nil
+	return files[at], files[at].heard, nil
 }
 
 // tryAll reads the file by each dialect. Where the first one does not read all of it, the others do so side by side: one
@@ -137,6 +150,9 @@ func (f *File) try() (*dialect.Reading, error) {
 	}
 	reading := &dialect.Reading{Dialect: f.Dialect}
 	values := f.newValues()
+	if f.listener != nil {
+		f.listener.Begin()
+	}
 	for item, err := range f.items(values) {
 		if values.open {
 			if err := f.weigh(); err != nil {
@@ -148,6 +164,9 @@ func (f *File) try() (*dialect.Reading, error) {
 		if errors.As(err, &structure) {
 			reading.Structure = structure
 			break
+		}
+		if err == nil && f.listener != nil {
+			err = f.listener.Hear(item)
 		}
 		if err != nil {
 			return nil, err
@@ -168,7 +187,16 @@ func (f *File) try() (*dialect.Reading, error) {
 			}
 		}
 	}
+	f.heard = f.listener != nil && reading.Structure == nil
 	return reading, nil
+}
+
+// Listener is somebody who hears what Open reads.
+type Listener interface {
+	// Begin says that the file is read from its beginning: what was heard of it before counts no more.
+	Begin()
+	// Hear gets an item, in the order of Items. Its error ends Open.
+	Hear(Item) error
 }
 
 // beaten tells that another dialect reads a line that this one cannot, and every other line too.
