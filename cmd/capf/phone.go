@@ -14,6 +14,7 @@ type phoneCommands struct {
 	Show   phoneShowCommand   `cmd:"" help:"Everything that is known of a phone, its authentication string included."`
 	Remove phoneRemoveCommand `cmd:"" help:"Remove phones; their certificates and history stay."`
 	Reset  phoneResetCommand  `cmd:"" help:"Reset phones, by [reset] of the configuration."`
+	Config phoneConfigCommand `cmd:"" help:"Put into the configuration file of a phone what makes it call CAPF."`
 }
 
 // phoneSettings are the settings B1 to B5 of the guide.
