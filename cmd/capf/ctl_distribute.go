@@ -21,7 +21,7 @@ import (
 
 type ctlDistributeCommand struct {
 	Nodes     []string `arg:"" optional:"" name:"node" help:"Only these nodes."`
-	Failed    bool     `help:"Only the nodes that have not got all of the newest list yet."`
+	Failed    bool     `help:"Only the nodes that do not hold all files of the newest list: the others are read, not written."`
 	DryRun    bool     `help:"Read what the nodes hold, and say what would be done."`
 	Version   int64    `help:"Put this older list back: it becomes the newest. Nodes keep theirs if phones that hold it would not take this one." placeholder:"N"`
 	StartOver bool     `help:"Replace lists that ours does not succeed; phones that hold those must be reset by hand."`
@@ -88,7 +88,7 @@ func (d *distribution) choose() (err error) {
 // refuses it: from then on it is what the nodes should hold.
 func (d *distribution) run(options distribute.Options) error {
 	if len(d.nodes) == 0 {
-		d.app.say("every node has got version %d", d.list.Version)
+		d.app.say("every node has got version %d and the certificates that go with it", d.list.Version)
 		return nil
 	}
 	if d.back {
@@ -196,22 +196,40 @@ func partly(failures []error, all int, what, hint string) error {
 	return problems.ErrorOrNil()
 }
 
-// chooseNodes gives the nodes that are meant; with --failed those that are not known to have all of that version.
+// chooseNodes gives the nodes that are meant.
 func (d *distribution) chooseNodes() ([]capf.Node, error) {
 	nodes, err := namedNodes(d.app, d.store, d.command.Nodes)
 	if err != nil || !d.command.Failed || d.back {
 		return nodes, err
 	}
+	return d.notEqual(nodes)
+}
+
+// notEqual gives those of the nodes that lack something. Of a node whose last delivery failed that is known; the others
+// are read, since not all files come with a new list: an anchor or another CAPF certificate makes no new version.
+func (d *distribution) notEqual(nodes []capf.Node) ([]capf.Node, error) {
 	deliveries, err := d.store.Deliveries(d.app.ctx)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(nodes, func(node capf.Node) bool {
-		return slices.ContainsFunc(deliveries, func(last capf.Delivery) bool {
+	var done []capf.Node
+	for _, node := range nodes {
+		if slices.ContainsFunc(deliveries, func(last capf.Delivery) bool {
 			return last.Node == node.Name && last.Version == d.list.Version &&
 				(last.Outcome == string(distribute.Done) || last.Outcome == string(distribute.Unchanged))
-		})
-	}), nil
+		}) {
+			done = append(done, node)
+		}
+	}
+	options, err := d.app.reach()
+	if err != nil {
+		return nil, err
+	}
+	equal := map[string]bool{}
+	for _, status := range distribute.Status(d.app.ctx, daemon.Receivers(done), d.payload, d.known, options) {
+		equal[status.Node] = status.State == distribute.StateEqual
+	}
+	return slices.DeleteFunc(nodes, func(node capf.Node) bool { return equal[node.Name] }), nil
 }
 
 // namedNodes gives the nodes of those names, all where none is named.
