@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type drift struct {
 	reach   func() distribute.Options // anew each time: keys and known hosts may be others
 	every   time.Duration
 	clock   func() time.Time
+	pause   func(context.Context, time.Duration) error // before a second look
 	metrics driftMetrics
 	log     *slog.Logger
 
@@ -58,7 +60,7 @@ func (d *Daemon) newDrift() *drift {
 	settings := d.options.Config.Distribute
 	return &drift{store: d.store, data: d.options.Data, inForce: d.identity.Certificate, every: settings.CheckEvery.Duration,
 		reach: func() distribute.Options { return Reach(settings, d.options.Data) },
-		clock: d.options.Environment.Clock, metrics: d.metrics, log: d.options.Log}
+		clock: d.options.Environment.Clock, pause: pause, metrics: d.metrics, log: d.options.Log}
 }
 
 // run looks now and then until the context ends. There is never more than one look at a time.
@@ -86,7 +88,10 @@ func spread(around time.Duration, random float64) time.Duration {
 
 // look reads what the nodes hold, counts it, and logs what has changed.
 func (d *drift) look(ctx context.Context) {
-	statuses, err := d.read(ctx)
+	statuses, err := d.read(ctx, func(capf.Node) bool { return true })
+	if err == nil {
+		statuses, err = d.again(ctx, statuses)
+	}
 	if ctx.Err() != nil {
 		return // the service ends: what was not read says nothing
 	}
@@ -119,8 +124,10 @@ func (d *drift) cannot(err error) {
 	}
 }
 
-func (d *drift) read(ctx context.Context) ([]distribute.NodeStatus, error) {
+// read reads what those of the nodes hold that are wanted.
+func (d *drift) read(ctx context.Context, wanted func(capf.Node) bool) ([]distribute.NodeStatus, error) {
 	nodes, err := d.store.Nodes(ctx)
+	nodes = slices.DeleteFunc(nodes, func(node capf.Node) bool { return !wanted(node) })
 	if err != nil || len(nodes) == 0 {
 		return nil, err
 	}

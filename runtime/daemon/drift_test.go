@@ -30,6 +30,9 @@ type looking struct {
 	said bytes.Buffer
 	seen map[string]int // nil: unknown
 	fail int            // looks that were counted as failed
+
+	pauses  []time.Duration // before second looks
+	between func()          // happens in each of them
 }
 
 func (l *looking) NodesRead(states map[string]int, _ time.Time) { l.seen = states }
@@ -94,13 +97,20 @@ func newLooking(t *testing.T, nodes ...string) *looking {
 	store, data := sampleStore(t)
 	l := &looking{t: t}
 	inForce := sampleCertificate(t, "servers/capf.pem")
-	l.drift = &drift{store: store, data: data, inForce: func() *x509.Certificate { return inForce }, clock: time.Now, metrics: l,
-		log:   slog.New(slog.NewTextHandler(&l.said, nil)),
+	l.drift = &drift{store: store, data: data, inForce: func() *x509.Certificate { return inForce }, clock: time.Now, metrics: l, every: time.Hour,
+		pause: l.paused, log: slog.New(slog.NewTextHandler(&l.said, nil)),
 		reach: func() distribute.Options { return Reach(config.Default().Distribute, data) }}
 	for _, name := range nodes {
 		l.add(name)
 	}
 	return l
+}
+
+func (l *looking) paused(ctx context.Context, duration time.Duration) error {
+	if l.pauses = append(l.pauses, duration); l.between != nil {
+		l.between()
+	}
+	return ctx.Err()
 }
 
 func (l *looking) node(name string) capf.Node {
@@ -244,7 +254,7 @@ func TestHangingFolder(t *testing.T) {
 	l.reach = func() distribute.Options {
 		return distribute.Options{Timeout: time.Second, Parallel: 1, Openers: map[string]distribute.Opener{"file": let}}
 	}
-	l.expect("a share hangs", "equal 1 unreachable 1", "node=a|out of time")
+	l.expect("a share hangs", "equal 1 unreachable 1", "node=a|still hangs")
 	l.expect("and again", "equal 1 unreachable 1")
 	if got := len(opened); got != 3 {
 		t.Errorf("%d folders were opened", got)
