@@ -40,7 +40,7 @@ func (c *ctlDistributeCommand) Run(app *app) error {
 			if err != nil {
 				return err
 			}
-			return run.print(run.do(options, true))
+			return run.tryOut(options)
 		}
 		return app.reachAlone(run.run)
 	})
@@ -105,30 +105,6 @@ func (d *distribution) run(options distribute.Options) error {
 		}
 	}
 	return d.print(results)
-}
-
-// putBack asks all nodes first, then makes the older list the newest. Its time is before that of the list that the
-// nodes hold, which does not count: what counts for phones is who signed (ctl-format.md, "Rules").
-func (d *distribution) putBack(options distribute.Options) error {
-	var refusals *multierror.Error
-	for _, result := range d.do(options, true) {
-		if result.Outcome == distribute.Refused {
-			refusals = multierror.Append(refusals, &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("version %d is not put back", d.list.Version), Err: result.Err})
-		}
-	}
-	if refusals.ErrorOrNil() != nil {
-		return refusals
-	}
-	again := d.list
-	again.AddedAt = time.Time{}
-	version, err := d.store.AddCTL(d.app.ctx, again, actor())
-	if err != nil {
-		return err
-	}
-	d.app.say("version %d is put back, as version %d; it is older than what phones may hold: see that one phone takes it before you reset the others",
-		d.list.Version, version)
-	d.list.Version, d.back = version, false
-	return nil
 }
 
 // do visits the nodes. Lists that the store has from before ours are known to have come before it.
