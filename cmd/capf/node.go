@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/pem"
 	"errors"
 	"net/netip"
 	"os"
@@ -43,7 +42,7 @@ func (c *nodeAddCommand) Run(app *app) error {
 		return &capf.Error{Code: capf.CodeInvalid, Message: "node", Err: err}
 	}
 	if c.Certificate != "" {
-		der, err := readCertificate(c.Certificate)
+		der, err := c.readCertificate(app)
 		if err != nil {
 			return err
 		}
@@ -60,12 +59,32 @@ func (c *nodeAddCommand) Run(app *app) error {
 	})
 }
 
+// readCertificate reads the node's certificate: of a chain its own.
+func (c *nodeAddCommand) readCertificate(app *app) ([]byte, error) {
+	der, err := readCertificate(c.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	newer, err := checkListKey(certificate)
+	if err != nil {
+		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "certificate " + c.Certificate, Err: err, Hint: "give the server one with an RSA key"}
+	}
+	if newer {
+		app.say("the certificate of %s has an EC key, which only newer phones know: see that yours take a list with it", c.Name)
+	}
+	return der, nil
+}
+
 const maxCertificateFile = 1 << 20
 
-// readCertificate reads one certificate, PEM or DER, and gives its DER.
+// readCertificate reads one certificate, PEM or DER, or of a chain in PEM the one at its end, and gives its DER.
 func readCertificate(path string) ([]byte, error) {
 	refuse := func(err error) error {
-		return &capf.Error{Code: capf.CodeInvalid, Message: "certificate " + path, Err: err, Hint: "give one certificate, PEM or DER"}
+		return &capf.Error{Code: capf.CodeInvalid, Message: "certificate " + path, Err: err, Hint: "give one certificate, PEM or DER, or its chain in PEM"}
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -78,17 +97,11 @@ func readCertificate(path string) ([]byte, error) {
 	if err != nil {
 		return nil, refuse(err)
 	}
-	der := content
-	if block, _ := pem.Decode(content); block != nil {
-		if block.Type != "CERTIFICATE" {
-			return nil, refuse(errors.New("its first PEM block is no certificate"))
-		}
-		der = block.Bytes
-	}
-	if _, err := x509.ParseCertificate(der); err != nil {
+	certificate, err := chosenCertificate(content)
+	if err != nil {
 		return nil, refuse(err)
 	}
-	return der, nil
+	return certificate.Raw, nil
 }
 
 type nodeListCommand struct{}
