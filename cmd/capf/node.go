@@ -14,6 +14,7 @@ import (
 
 type nodeCommands struct {
 	Add    nodeAddCommand    `cmd:"" help:"Add a server of the cluster."`
+	Set    nodeSetCommand    `cmd:"" help:"Change a server of the cluster, in one step: a renewed certificate, another address or place."`
 	List   nodeListCommand   `cmd:"" help:"All servers."`
 	Remove nodeRemoveCommand `cmd:"" help:"Forget a server; its files stay."`
 	Check  nodeCheckCommand  `cmd:"" help:"Log in to each server and try its folders."`
@@ -42,7 +43,7 @@ func (c *nodeAddCommand) Run(app *app) error {
 		return &capf.Error{Code: capf.CodeInvalid, Message: "node", Err: err}
 	}
 	if c.Certificate != "" {
-		der, err := c.readCertificate(app)
+		der, err := readNodeCertificate(app, c.Name, c.Certificate)
 		if err != nil {
 			return err
 		}
@@ -59,9 +60,9 @@ func (c *nodeAddCommand) Run(app *app) error {
 	})
 }
 
-// readCertificate reads the node's certificate: of a chain its own.
-func (c *nodeAddCommand) readCertificate(app *app) ([]byte, error) {
-	der, err := readCertificate(c.Certificate)
+// readNodeCertificate reads the certificate of a node: of a chain its own.
+func readNodeCertificate(app *app, node, path string) ([]byte, error) {
+	der, err := readCertificate(path)
 	if err != nil {
 		return nil, err
 	}
@@ -71,10 +72,10 @@ func (c *nodeAddCommand) readCertificate(app *app) ([]byte, error) {
 	}
 	newer, err := checkListKey(certificate)
 	if err != nil {
-		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "certificate " + c.Certificate, Err: err, Hint: "give the server one with an RSA key"}
+		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "certificate " + path, Err: err, Hint: "give the server one with an RSA key"}
 	}
 	if newer {
-		app.say("the certificate of %s has an EC key, which only newer phones know: see that yours take a list with it", c.Name)
+		app.say("the certificate of %s has an EC key, which only newer phones know: see that yours take a list with it", node)
 	}
 	return der, nil
 }

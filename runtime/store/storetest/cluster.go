@@ -11,6 +11,7 @@ import (
 var clusterTests = map[string]func(*suite){
 	"parameters":              parameters,
 	"nodes":                   nodes,
+	"changed node":            changedNode,
 	"one publisher":           onePublisher,
 	"tokens":                  tokens,
 	"list in the field":       fieldList,

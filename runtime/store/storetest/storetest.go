@@ -54,6 +54,7 @@ type Cluster interface {
 	AddNode(ctx context.Context, node capf.Node, actor string) error
 	Nodes(ctx context.Context) ([]capf.Node, error)
 	Node(ctx context.Context, name string) (capf.Node, error)
+	ChangeNode(ctx context.Context, name string, change func(*capf.Node) error, actor string) (changed []string, err error)
 	RemoveNode(ctx context.Context, name, actor string) error
 	AddToken(ctx context.Context, token capf.Token, actor string) error
 	Tokens(ctx context.Context) ([]capf.Token, error)
