@@ -5,12 +5,10 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
 
-	"capf/runtime/capf"
 	"capf/runtime/store"
 )
 
@@ -110,98 +108,6 @@ func (l *loader) writeSome(count int, write func(n int) error) (written int, err
 		return l.rows.flush()
 	})
 	return written, err
-}
-
-// rawStatements insert rows through the driver, many with one statement: that takes a third of the time. They work
-// inside loader.writeSome only.
-type rawStatements struct {
-	classify   func(error) error
-	connection *sqlite3.SQLiteConn
-	kept       map[prepared]driver.StmtExecContext
-	gathered   map[string]*gathered // by the statement that they are for
-}
-
-// gathered are rows that are not written yet.
-type gathered struct {
-	columns int
-	values  []driver.NamedValue
-}
-
-// insert adds a row to those that an INSERT of one row writes, with many `?` and other constants. Values are of the kinds
-// that drivers know. The error may be that of rows before.
-func (r *rawStatements) insert(query string, values ...driver.Value) error {
-	rows := r.gathered[query]
-	if rows == nil {
-		rows = &gathered{columns: len(values), values: make([]driver.NamedValue, 0, rowsAtOnce*len(values))}
-		r.gathered[query] = rows
-	}
-	for _, value := range values {
-		rows.values = append(rows.values, driver.NamedValue{Ordinal: len(rows.values) + 1, Value: value})
-	}
-	if len(rows.values) < cap(rows.values) {
-		return nil
-	}
-	return r.write(query, rows)
-}
-
-// flush writes all that is gathered.
-func (r *rawStatements) flush() error {
-	for query, rows := range r.gathered {
-		if err := r.write(query, rows); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *rawStatements) write(query string, rows *gathered) error {
-	if len(rows.values) == 0 {
-		return nil
-	}
-	statement, err := r.prepare(query, len(rows.values)/rows.columns)
-	if err == nil {
-		_, err = statement.ExecContext(context.Background(), rows.values)
-	}
-	rows.values = rows.values[:0]
-	if isUnique(err) {
-		// Which of the rows it is, SQLite does not say.
-		return &capf.Error{Code: capf.CodeConflict, Message: "a phone comes from two records of the run", Err: err}
-	}
-	if err != nil {
-		return r.classify(err)
-	}
-	return nil
-}
-
-// prepare gives the statement for so many rows.
-func (r *rawStatements) prepare(query string, rows int) (driver.StmtExecContext, error) {
-	key := prepared{query, rows}
-	if statement, ok := r.kept[key]; ok {
-		return statement, nil
-	}
-	const mark = "VALUES "
-	row := query[strings.Index(query, mark)+len(mark):]
-	made, err := r.connection.Prepare(query + strings.Repeat(", "+row, rows-1))
-	if err != nil {
-		return nil, err
-	}
-	statement := made.(driver.StmtExecContext)
-	r.kept[key] = statement
-	return statement, nil
-}
-
-// prepared is what a statement is kept by.
-type prepared struct {
-	query string
-	rows  int
-}
-
-func (r *rawStatements) close() error {
-	var failures []error
-	for _, statement := range r.kept {
-		failures = append(failures, statement.(driver.Stmt).Close())
-	}
-	return errors.Join(failures...)
 }
 
 // sequence numbers the rows of a table as SQLite would. It is read anew in each transaction.
