@@ -71,6 +71,28 @@ func (p *physical) sample() []byte {
 	return sample
 }
 
+// isASCII tells whether what is left is plain ASCII. It takes that, up to where it is not.
+func (p *physical) isASCII() (bool, error) {
+	for {
+		piece, err := p.reader.Peek(1)
+		if len(piece) > 0 {
+			piece, _ = p.reader.Peek(p.reader.Buffered())
+		}
+		if !isASCII(piece) {
+			return false, nil
+		}
+		p.offset += int64(len(piece))
+		_, _ = p.reader.Discard(len(piece))
+		switch {
+		case len(piece) > 0:
+		case errors.Is(err, io.EOF):
+			return true, nil
+		default:
+			return false, fmt.Errorf("%s: reading at byte %d: %w", p.file, p.offset, err)
+		}
+	}
+}
+
 func (p *physical) close() { p.closer.Close() }
 
 // next gives the next line; false at the end of the file.
