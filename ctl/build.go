@@ -16,8 +16,8 @@ import (
 // came out before it returns it. An error lists all problems of the contents (Problems), or says why the
 // token cannot sign.
 //
-// The records stand in this order, which ctl-format.md leaves open: the tokens, the servers, CAPF; each
-// as it was given.
+// The records stand in this order, which ctl-format.md leaves open: the tokens, the servers, CAPF, the trust
+// verification services; each as it was given.
 func Build(contents Contents, signer *Token) ([]byte, error) {
 	if err := contents.Validate(); err != nil {
 		return nil, fmt.Errorf("contents of the list: %w", err)
@@ -33,7 +33,7 @@ func Build(contents Contents, signer *Token) ([]byte, error) {
 	if err := sign(raw, signer, contents.digest()); err != nil {
 		return nil, err
 	}
-	if _, err := Verify(raw); err != nil {
+	if _, err := verifyAs(raw, contents.fileName()); err != nil {
 		return nil, fmt.Errorf("the list just built does not verify: %w", err)
 	}
 	return raw, nil
@@ -75,34 +75,71 @@ func (c *Contents) unsigned(signer *x509.Certificate, key *rsa.PublicKey) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	add := func(role Role, dnsName string, address netip.Addr, certificate *x509.Certificate) error {
-		record, err := recordElements(role, dnsName, address, certificate)
-		elements = append(elements, record...)
-		return err
-	}
 	for _, token := range c.Tokens {
-		// A token is no server: nobody connects to it, so its name is empty and its address zero. Both
-		// elements are there all the same, as in every record.
-		if err := add(RoleSAST, "", netip.Addr{}, token.Certificate); err != nil {
+		record, err := token.elements()
+		if err != nil {
 			return nil, err
 		}
+		elements = append(elements, record...)
 	}
-	for _, server := range c.Servers {
-		if err := add(server.Role, server.dnsName(), server.Address, server.Certificate); err != nil {
-			return nil, err
-		}
-	}
+	servers := slices.Clone(c.servers())
 	for _, server := range c.CAPF {
-		if err := add(RoleCAPF, server.dnsName(), server.Address, server.Certificate); err != nil {
+		server.Role = RoleCAPF
+		servers = append(servers, server)
+	}
+	for _, server := range c.TVS {
+		server.Role = RoleTrustVerificationService
+		servers = append(servers, server)
+	}
+	for _, server := range servers {
+		record, err := server.elements()
+		if err != nil {
 			return nil, err
 		}
+		elements = append(elements, record...)
 	}
 	return appendElements(make([]byte, 0, sizeOf(elements)), elements), nil
 }
 
+// tokenID gives what names a token in this list.
+func (c *Contents) tokenID(certificate *x509.Certificate) (SignerID, error) {
+	for _, token := range c.Tokens {
+		if sameCertificate(token.Certificate, certificate) {
+			return token.id()
+		}
+	}
+	return idOf(certificate)
+}
+
+func (t *SAST) id() (SignerID, error) {
+	if t.ID != nil {
+		return *t.ID, nil
+	}
+	return idOf(t.Certificate)
+}
+
+// elements gives the token's record. A token is no server: nobody connects to it, so its name is empty and its address
+// zero. Both elements are there all the same, as in every record.
+func (t *SAST) elements() ([]Element, error) {
+	id, err := t.id()
+	if err != nil {
+		return nil, err
+	}
+	return recordElements(RoleSAST, "", netip.Addr{}, t.Certificate, id)
+}
+
+// elements gives the server's record.
+func (s *Server) elements() ([]Element, error) {
+	id, err := idOf(s.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	return recordElements(s.Role, s.dnsName(), s.Address, s.Certificate, id)
+}
+
 // headerElements returns the header in the order of ctl-format.md.
 func (c *Contents) headerElements(signer *x509.Certificate, key *rsa.PublicKey) ([]Element, error) {
-	id, err := idOf(signer)
+	id, err := c.tokenID(signer)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +163,7 @@ func (c *Contents) headerElements(signer *x509.Certificate, key *rsa.PublicKey) 
 			}},
 		}},
 		Element{Tag: TagSignature, Value: make([]byte, key.Size())},
-		Element{Tag: TagFileName, Value: text(FileName)},
+		Element{Tag: TagFileName, Value: text(c.fileName())},
 		Element{Tag: TagTimestamp, Value: binary.BigEndian.AppendUint32(nil, uint32(c.Timestamp.Unix()))},
 	)
 	for sizeOf(elements)%4 != 0 {
@@ -141,11 +178,7 @@ func (c *Contents) headerElements(signer *x509.Certificate, key *rsa.PublicKey) 
 
 // recordElements returns a record in the order of ctl-format.md. An address that is not valid is written
 // as four zeros.
-func recordElements(role Role, dnsName string, address netip.Addr, certificate *x509.Certificate) ([]Element, error) {
-	id, err := idOf(certificate)
-	if err != nil {
-		return nil, err
-	}
+func recordElements(role Role, dnsName string, address netip.Addr, certificate *x509.Certificate, id SignerID) ([]Element, error) {
 	key, err := publicKeyBytes(certificate)
 	if err != nil {
 		return nil, err

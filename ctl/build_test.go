@@ -72,6 +72,11 @@ func TestValidateFindsEverything(t *testing.T) {
 		{"node without a name", func(c *Contents) { c.Servers[0].Name = "" }, []string{"a node without a name"}},
 		{"NUL in a DNS name", func(c *Contents) { c.Servers[0].DNSName = "a\x00b" }, []string{`DNS name "a\x00b"`}},
 		{"odd key", func(c *Contents) { c.Servers[0].Certificate = odd }, []string{`node "pub": a key of type Ed25519`}},
+		{"TVS in a CTL", func(c *Contents) { c.TVS = c.CAPF }, []string{"a trust verification service in a CTL: it belongs into the ITL"}},
+		{"ITL", func(c *Contents) { c.ITL, c.TVS = true, c.CAPF }, nil},
+		{"ITL without files", func(c *Contents) { c.ITL, c.Servers[0].Role, c.Servers = true, RoleCCM, c.Servers[:1] }, []string{"no server with a TFTP role"}},
+		{"TVS twice", func(c *Contents) { c.ITL, c.TVS = true, append(c.TVS, c.CAPF[0], c.CAPF[0]) }, []string{`node "pub": its trust verification service is there twice`}},
+		{"TVS without a certificate", func(c *Contents) { c.ITL, c.TVS = true, []Server{{Name: "pub", Address: address}} }, []string{`node "pub": has no certificate`}},
 		{"long certificate", func(c *Contents) { c.Servers[0].Certificate = long }, []string{`node "pub": its record would have`}},
 		{"CAPF twice", func(c *Contents) { c.CAPF = append(c.CAPF, c.CAPF[0]) }, []string{"CAPF certificate is there twice"}},
 		{"two CAPF certificates", func(c *Contents) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -16,6 +17,9 @@ const minimumTokens = 2
 type SAST struct {
 	Name        string // the administrator's name for it; for errors, not in the file
 	Certificate *x509.Certificate
+	// ID is how the list that phones hold writes the certificate's names and serial number, where that is not as we
+	// do: phones compare them byte by byte with those of the signer. Nil: as we write them.
+	ID *SignerID
 }
 
 // Server is a server of the cluster with one role.
@@ -37,6 +41,13 @@ type Contents struct {
 	Timestamp     time.Time // written in whole seconds
 	Digest        Digest    // 0: SHA1
 	SignerVersion Version   // 0: SignerVersion10
+	// ITL makes an ITLFile.tlv of the same model. It has those servers that give phones files and certificates: the
+	// ones with a TFTP role, CAPF, and the trust verification services; a phone that talks to a CallManager over TLS
+	// has the CTL for that. A CallManager signs its ITL with its own key, which never comes here: ours is signed by a
+	// token, as the CTL is, and the tokens stand in it, so that phones with our CTL know who signed.
+	ITL bool
+	// TVS are the trust verification services with their certificates, for an ITL only.
+	TVS []Server
 	// SingleToken allows a list with one token only. When that is lost no phone takes another list.
 	SingleToken bool
 }
@@ -46,8 +57,8 @@ func (c *Contents) Validate() error {
 	var problems Problems
 	c.checkSettings(&problems)
 	c.checkTokens(&problems)
-	if len(c.Servers) == 0 {
-		problems.add("no server: phones would have nothing to register with; add the cluster's nodes")
+	if len(c.servers()) == 0 {
+		problems.add("%s", c.noServer())
 	}
 	if len(c.CAPF) == 0 {
 		problems.add("no CAPF certificate: phones could not enrol; it is made when CAPF is activated")
@@ -71,7 +82,50 @@ func (c *Contents) Validate() error {
 			}
 		}
 	}
+	c.checkTVS(&problems)
 	return problems.orNil()
+}
+
+func (c *Contents) noServer() string {
+	if c.ITL {
+		return "no server with a TFTP role: it is what phones need an ITL for; add the cluster's nodes"
+	}
+	return "no server: phones would have nothing to register with; add the cluster's nodes"
+}
+
+func (c *Contents) checkTVS(problems *Problems) {
+	if len(c.TVS) > 0 && !c.ITL {
+		problems.add("a trust verification service in a CTL: it belongs into the ITL")
+	}
+	names := map[string]bool{}
+	for i := range c.TVS {
+		c.TVS[i].check(problems)
+		if names[c.TVS[i].Name] {
+			problems.add("node %q: its trust verification service is there twice", c.TVS[i].Name)
+		}
+		names[c.TVS[i].Name] = true
+	}
+}
+
+// servers gives those of the servers that stand in the list: in an ITL, those with a TFTP role.
+func (c *Contents) servers() []Server {
+	if !c.ITL {
+		return c.Servers
+	}
+	var files []Server
+	for _, server := range c.Servers {
+		if server.Role == RoleCCMTFTP || server.Role == RoleTFTP {
+			files = append(files, server)
+		}
+	}
+	return files
+}
+
+func (c *Contents) fileName() string {
+	if c.ITL {
+		return ITLFileName
+	}
+	return FileName
 }
 
 func (c *Contents) checkSettings(problems *Problems) {
@@ -119,7 +173,7 @@ func (t *SAST) check(problems *Problems) {
 		problems.add("token %q: %w", t.Name, err)
 		return
 	}
-	elements, err := recordElements(RoleSAST, "", netip.Addr{}, t.Certificate)
+	elements, err := t.elements()
 	if err != nil {
 		problems.add("token %q: %w", t.Name, err)
 		return
@@ -148,7 +202,7 @@ func (s *Server) check(problems *Problems) {
 	if len(*problems) > before {
 		return
 	}
-	if _, err := recordElements(s.Role, s.dnsName(), s.Address, s.Certificate); err != nil {
+	if _, err := s.elements(); err != nil {
 		problems.add("node %q: %w", s.Name, err)
 	}
 }
@@ -172,6 +226,13 @@ func (c *Contents) signerVersion() Version {
 		return SignerVersion10
 	}
 	return c.SignerVersion
+}
+
+// HasEC tells whether a server of the list has an EC key, which only newer firmware reads (ctl-format.md, tag 28).
+func (c *Contents) HasEC() bool {
+	return slices.ContainsFunc(slices.Concat(c.servers(), c.CAPF, c.TVS), func(server Server) bool {
+		return server.Certificate != nil && server.Certificate.PublicKeyAlgorithm == x509.ECDSA
+	})
 }
 
 func sameCertificate(one, other *x509.Certificate) bool {

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -175,95 +173,4 @@ func TestDecodeRefuses(t *testing.T) {
 			}
 		})
 	}
-}
-
-// allocated returns the bytes that a function allocates.
-func allocated(do func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	do()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
-// allowed is what reading a file may allocate: a fixed part, and a few times the file.
-func allowed(raw []byte) uint64 { return 8<<20 + 8*uint64(len(raw)) }
-
-// TestHostileSizes holds the most wasteful lists that decode to a bound on memory.
-func TestHostileSizes(t *testing.T) {
-	crowded := append(slices.Clone(hashRecord), slices.Repeat([]Element{{Tag: 99}}, maxElements-4)...)
-	long := append(slices.Clone(hashRecord), Element{Tag: 99, Value: bytes.Repeat([]byte{0xFF}, 16000)})
-	bad := []Element{hashRecord[0], {Tag: TagCertificate, Value: bytes.Repeat([]byte{0x30, 0x80}, 2000)}}
-	cases := map[string][]byte{
-		"small records":   list(leastHeader(), slices.Repeat([][]Element{hashRecord}, MaxRecords)...),
-		"small elements":  list(leastHeader(), slices.Repeat([][]Element{crowded}, MaxRecords)...),
-		"long elements":   list(leastHeader(), slices.Repeat([][]Element{long}, MaxRecords)...),
-		"no certificates": list(leastHeader(), slices.Repeat([][]Element{bad}, MaxRecords)...),
-	}
-	for name, raw := range cases {
-		t.Run(name, func(t *testing.T) {
-			for step, do := range map[string]func() error{
-				"decode": func() error { _, err := Decode(raw); return err },
-				"verify": func() error { _, _ = Verify(raw); return nil },
-				"show":   func() error { return Show(io.Discard, raw) },
-			} {
-				var err error
-				if got := allocated(func() { err = do() }); err != nil || got > allowed(raw) {
-					t.Errorf("%s: %v; %d bytes allocated for a file of %d", step, err, got, len(raw))
-				}
-			}
-		})
-	}
-}
-
-// reads is how often read goes through a list.
-const reads = 4
-
-// read does everything that can be done with bytes from outside.
-func read(t testing.TB, raw []byte) {
-	t.Helper()
-	file, err := Decode(raw)
-	if err == nil && !bytes.Equal(file.Encode(), raw) {
-		t.Errorf("what was decoded encodes differently:\n% x\n% x", raw, file.Encode())
-	}
-	if _, verified := Verify(raw); verified == nil && err != nil {
-		t.Errorf("verifies, but cannot be decoded: %v", err)
-	}
-	if shown := Show(io.Discard, raw); (shown == nil) != (err == nil) {
-		t.Errorf("decoding says %v, showing %v", err, shown)
-	}
-	_ = VerifySuccession(raw, raw)
-}
-
-func checkRead(t *testing.T, raw []byte) {
-	t.Helper()
-	if got := allocated(func() { read(t, raw) }); got > reads*allowed(raw) {
-		t.Errorf("%d bytes allocated for a file of %d", got, len(raw))
-	}
-}
-
-// FuzzDecode begins with small lists, which need no certificates to be decoded and shown.
-func FuzzDecode(f *testing.F) {
-	f.Add(list(leastHeader(), hashRecord))
-	f.Add(list(append(leastHeader(), Element{Tag: 200}, Element{Tag: TagPadding, Bare: true})))
-	f.Fuzz(checkRead)
-}
-
-// FuzzVerify writes over a signed list in one place, or puts something in between there.
-func FuzzVerify(f *testing.F) {
-	golden := goldens(f)[0]
-	f.Add(uint16(7), false, []byte{1, 0x24})
-	f.Add(uint16(139), true, []byte{200, 0, 1, 7})
-	f.Fuzz(func(t *testing.T, at uint16, between bool, change []byte) {
-		start := int(at) % len(golden)
-		end := start
-		if !between {
-			end = min(start+len(change), len(golden))
-		}
-		raw := slices.Concat(golden[:start], change, golden[end:])
-		checkRead(t, raw)
-		if _, err := Verify(raw); err == nil && !bytes.Equal(raw, golden) {
-			t.Errorf("verifies although changed at %d", start)
-		}
-	})
 }

@@ -1,8 +1,11 @@
 package ctl
 
 import (
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -45,6 +48,11 @@ type RecordDescription struct {
 	Issuer     string               `json:"issuer"`
 	Serial     string               `json:"serial"` // lower-case hex
 	SignedList bool                 `json:"signed-list"`
+	Key        string               `json:"key,omitempty"`        // of the certificate: `RSA 2048`, `EC P-256`
+	NotBefore  *time.Time           `json:"not-before,omitempty"` // UTC, of a certificate that can be read
+	NotAfter   *time.Time           `json:"not-after,omitempty"`
+	Hash       string               `json:"hash,omitempty"`  // of a hash record: `sha1`, or how long it is
+	Known      string               `json:"known,omitempty"` // of a hash record: which known certificate has that hash
 	Elements   []ElementDescription `json:"elements"`
 }
 
@@ -59,9 +67,9 @@ type SignatureDescription struct {
 	KeySize  int    `json:"key-size"` // bits
 }
 
-// Describe decodes a list and verifies it. A list that cannot be decoded is an error, one that does not
-// verify is described as that.
-func Describe(raw []byte) (*Description, error) {
+// Describe decodes a list, of either kind, and verifies it. A list that cannot be decoded is an error, one that does
+// not verify is described as that. Hash records are compared with the known certificates, if there are any.
+func Describe(raw []byte, known ...*x509.Certificate) (*Description, error) {
 	file, err := Decode(raw)
 	if err != nil {
 		return nil, err
@@ -77,33 +85,65 @@ func Describe(raw []byte) (*Description, error) {
 			Serial: hex.EncodeToString(header.Signer.Serial), Digest: header.Digest.String(), KeySize: header.Modulus.Bits(),
 		},
 	}
-	signer := 0
-	if verification, err := file.verify(raw); err != nil {
-		description.Signature.Error = err.Error()
-	} else {
-		description.Signature.Verified, signer = true, verification.SAST.Number
-	}
-	for i := range file.Records {
-		description.Records = append(description.Records, describeRecord(&file.Records[i], signer))
+	inspection := file.inspect(raw, func(found *Inspection, record *Record, certificate *x509.Certificate) {
+		one := describeRecord(record, certificate, known)
+		one.SignedList = found.SAST == record // its signature is good, whatever else is wrong
+		description.Records = append(description.Records, one)
+	}, FileName, ITLFileName)
+	if description.Signature.Verified = len(inspection.Faults) == 0; !description.Signature.Verified {
+		description.Signature.Error = inspection.Faults[0].Error()
 	}
 	return description, nil
 }
 
-func describeRecord(record *Record, signer int) RecordDescription {
+func describeRecord(record *Record, certificate *x509.Certificate, known []*x509.Certificate) RecordDescription {
 	description := RecordDescription{
 		Number: record.Number, Position: record.Position, Length: record.Length, Role: record.Role.String(),
 		DNSName: quoted(record.DNSName), Subject: quoted(record.ID.Subject), Issuer: quoted(record.ID.Issuer),
-		Serial: hex.EncodeToString(record.ID.Serial), SignedList: record.Number == signer,
+		Serial:   hex.EncodeToString(record.ID.Serial),
 		Elements: recordViews.describe(nil, record.Elements),
 	}
 	if record.Address.IsValid() {
 		description.Address = record.Address.String()
 	}
+	if record.IsHash() {
+		description.Hash = record.HashName()
+		if certificate := record.FindHashed(known); certificate != nil {
+			description.Known = nameOf(certificate)
+		} else if len(known) > 0 {
+			description.Known = "none"
+		}
+	} else if certificate != nil {
+		before, after := certificate.NotBefore.UTC(), certificate.NotAfter.UTC()
+		description.Key, description.NotBefore, description.NotAfter = keyName(certificate), &before, &after
+	}
 	return description
+}
+
+// nameOf gives subject and serial number of a certificate for one line.
+func nameOf(certificate *x509.Certificate) string {
+	id, err := idOf(certificate)
+	if err != nil {
+		return "serial " + hex.EncodeToString(SerialBytes(certificate))
+	}
+	return id.String()
+}
+
+func keyName(certificate *x509.Certificate) string {
+	switch key := certificate.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", key.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "EC " + key.Params().Name
+	}
+	return certificate.PublicKeyAlgorithm.String()
 }
 
 // views says how the elements of the header, or of records, are shown.
 type views map[Tag]view
+
+// unknownTag begins the name under which an element is shown that has none.
+const unknownTag = "TAG "
 
 type view struct {
 	name  string
@@ -114,7 +154,7 @@ func (v views) describe(described []ElementDescription, elements []Element) []El
 	for _, element := range elements {
 		known, ok := v[element.Tag]
 		if !ok {
-			known = view{fmt.Sprintf("TAG %d", element.Tag), colonHex}
+			known = view{fmt.Sprintf(unknownTag+"%d", element.Tag), colonHex}
 		}
 		one := ElementDescription{Position: element.Position, Tag: element.Tag, Name: known.name}
 		if !element.Bare {
@@ -127,6 +167,17 @@ func (v views) describe(described []ElementDescription, elements []Element) []El
 		described = v.describe(append(described, one), element.Inner)
 	}
 	return described
+}
+
+// unknown says where the elements without a view stand.
+func (v views) unknown(found []string, part string, elements []Element) []string {
+	for _, element := range elements {
+		if _, known := v[element.Tag]; !known {
+			found = append(found, fmt.Sprintf("byte %d (%s): "+unknownTag+"%d, %d bytes", element.Position, part, element.Tag, len(element.Value)))
+		}
+		found = v.unknown(found, part, element.Inner)
+	}
+	return found
 }
 
 // headerViews also has the elements within wrappers, whose numbers mean one thing in all of the header.

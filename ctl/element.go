@@ -133,7 +133,7 @@ type field[T any] struct {
 
 // parse reads the elements of a span and, through them, the typed view. Unknown elements are kept.
 func (s schema[T]) parse(part span, into *T) ([]Element, error) {
-	var elements []Element
+	elements := make([]Element, 0, s.count(part))
 	for at := part.start; at < part.end; {
 		element, err := s.next(part, at, into)
 		if err != nil {
@@ -151,6 +151,21 @@ func (s schema[T]) parse(part span, into *T) ([]Element, error) {
 		}
 	}
 	return elements, nil
+}
+
+// count gives how many elements there are up to the end, or to where they are torn; no more than will be read.
+func (s schema[T]) count(part span) (count int) {
+	for at := part.start; at < part.end && count < maxElements; count++ {
+		if s[Tag(part.raw[at])].bare {
+			at++
+			continue
+		}
+		if part.end-at < overhead {
+			break
+		}
+		at += overhead + int(binary.BigEndian.Uint16(part.raw[at+1:]))
+	}
+	return count
 }
 
 // next reads the element at a position.

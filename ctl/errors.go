@@ -29,6 +29,10 @@ func faultAt(position int, name, problem string, arguments ...any) *FormatError 
 // take the new one.
 var ErrNotSuccessor = errors.New("phones that hold the previous list would not take this one")
 
+// ErrOlder is what VerifySuccession wraps beside ErrNotSuccessor when nothing but the new list's time is before that of
+// the previous one: its signature, on which phones insist, is good.
+var ErrOlder = errors.New("older than the previous list")
+
 // Problems are all the reasons why contents cannot be made a list, collected.
 type Problems []error
 

@@ -3,6 +3,7 @@ package ctl
 import (
 	"crypto/x509"
 	"encoding/binary"
+	"fmt"
 	"slices"
 )
 
@@ -132,6 +133,20 @@ func (f *File) Certificates(roles ...Role) ([]*x509.Certificate, error) {
 		certificates = append(certificates, certificate)
 	}
 	return certificates, nil
+}
+
+// Unknown says where the elements stand whose tags ctl-format.md does not name, and the records of roles that it does not
+// name: `byte 140 (record 1): TAG 77, 3 bytes`. They are kept with the list; what they mean nobody here knows.
+func (f *File) Unknown() []string {
+	found := headerViews.unknown(nil, "header", f.Elements)
+	for i := range f.Records {
+		record := &f.Records[i]
+		if _, known := roleWords[record.Role]; !known {
+			found = append(found, fmt.Sprintf("byte %d (%s): %s", record.Position, record.name(), record.Role))
+		}
+		found = recordViews.unknown(found, record.name(), record.Elements)
+	}
+	return found
 }
 
 // fault places a problem at one of the header's elements, or at its begin where that is absent.

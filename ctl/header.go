@@ -8,6 +8,10 @@ import (
 // FileName is the name that a list carries and that phones ask TFTP servers for.
 const FileName = "CTLFile.tlv"
 
+// ITLFileName is the name of the list that newer phones take beside it, and without it. Its layout is that of
+// ctl-format.md; which records it has is explained at Contents.ITL.
+const ITLFileName = "ITLFile.tlv"
+
 // SignerID names a certificate: that of the token that signed, or that of a record.
 type SignerID struct {
 	Subject string // RFC 4514

@@ -1,15 +1,20 @@
 package ctl
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/binary"
+	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -141,26 +146,38 @@ func TestBuildFollowsFormat(t *testing.T) {
 			contents.Tokens[1].Certificate = loadToken(t, map[bool]string{true: "1024", false: "2048"}[c.token == "2048"]).Certificate
 			contents.Digest = c.digest
 			raw := mustBuild(t, contents, signer)
-			checkPlain(t, raw, contents, signer.Certificate, c.modulus)
+			checkPlain(t, raw, contents, signer.Certificate, plainWish{"\x01\x00", "CTLFile.tlv", c.modulus, ctlRows(contents)})
 			verifyPlain(t, raw, signer.Certificate.PublicKey.(*rsa.PublicKey), c.digest)
 			opensslVerify(t, raw, signer.Certificate.PublicKey.(*rsa.PublicKey), c.digest)
 		})
 	}
 }
 
-func checkPlain(t *testing.T, raw []byte, contents Contents, signer *x509.Certificate, modulus byte) {
+// plainWish is what a list should say that is not in what it was made of.
+type plainWish struct {
+	signerVersion string // two bytes; empty: the element is absent
+	fileName      string
+	modulus       byte
+	rows          []plainRow
+}
+
+func checkPlain(t *testing.T, raw []byte, contents Contents, signer *x509.Certificate, wish plainWish) {
 	t.Helper()
 	list := readPlain(t, raw)
-	if diff := cmp.Diff([]byte{1, 2, 28, 3, 4, 6, 5, 7, 8, 9, 10, 11, 12, 14, 15}, tags(list.header)); diff != "" {
+	order := []byte{1, 2, 28, 3, 4, 6, 5, 7, 8, 9, 10, 11, 12, 14, 15}
+	if wish.signerVersion == "" {
+		order = slices.Delete(order, 2, 3)
+	}
+	if diff := cmp.Diff(order, tags(list.header)); diff != "" {
 		t.Errorf("header tags (-want +got):\n%s", diff)
 	}
 	if list.headerLength%4 != 0 || list.padding > 3 {
 		t.Errorf("header of %d bytes with %d of padding", list.headerLength, list.padding)
 	}
 	want := map[byte]string{
-		1: "\x01\x02", 28: "\x01\x00", 4: signer.Subject.String() + "\x00", 6: signer.Issuer.String() + "\x00",
+		1: "\x01\x02", 28: wish.signerVersion, 4: signer.Subject.String() + "\x00", 6: signer.Issuer.String() + "\x00",
 		5: string(signer.SerialNumber.Bytes()), 8: string([]byte{byte(contents.digest())}), 10: "\x00",
-		11: string([]byte{modulus}), 14: "CTLFile.tlv\x00", 15: string(binary.BigEndian.AppendUint32(nil, 1100000000)),
+		11: string([]byte{wish.modulus}), 14: wish.fileName + "\x00", 15: string(binary.BigEndian.AppendUint32(nil, 1100000000)),
 	}
 	for tag, value := range want {
 		if diff := cmp.Diff(value, string(list.value(tag))); diff != "" {
@@ -173,23 +190,29 @@ func checkPlain(t *testing.T, raw []byte, contents Contents, signer *x509.Certif
 	if wrapped := 9 + len(list.value(4)) + len(list.value(6)) + len(list.value(5)); len(list.value(3)) != wrapped {
 		t.Errorf("signer ID of %d bytes around %d", len(list.value(3)), wrapped)
 	}
-	checkPlainRecords(t, list, contents)
+	checkPlainRecords(t, list, wish.rows)
 }
 
-func checkPlainRecords(t *testing.T, list plainList, contents Contents) {
-	t.Helper()
-	type row struct {
-		role        byte
-		name        string
-		address     string
-		certificate *x509.Certificate
-	}
-	rows := []row{
+// plainRow is what a record should say.
+type plainRow struct {
+	role        byte
+	name        string
+	address     string // four bytes
+	certificate *x509.Certificate
+}
+
+// ctlRows are those of the sample, in the order of a CTL.
+func ctlRows(contents Contents) []plainRow {
+	return []plainRow{
 		{0, "", "\x00\x00\x00\x00", contents.Tokens[0].Certificate}, {0, "", "\x00\x00\x00\x00", contents.Tokens[1].Certificate},
 		{2, "publisher.example", "\x0a\x01\x02\x03", contents.Servers[0].Certificate},
 		{3, "10.1.2.4", "\x0a\x01\x02\x04", contents.Servers[1].Certificate},
 		{4, "publisher.example", "\x0a\x01\x02\x03", contents.CAPF[0].Certificate},
 	}
+}
+
+func checkPlainRecords(t *testing.T, list plainList, rows []plainRow) {
+	t.Helper()
 	if len(list.records) != len(rows) {
 		t.Fatalf("%d records instead of %d", len(list.records), len(rows))
 	}
@@ -216,6 +239,89 @@ func checkPlainRecords(t *testing.T, list plainList, contents Contents) {
 			}
 		} else if point := record[6].value; len(point) != 65 || point[0] != 4 {
 			t.Errorf("record %d: the EC key is no uncompressed point: % x", i+1, point)
+		}
+	}
+}
+
+// TestVariantsFollowFormat reads what differs from the plain CTL with the reader above: an ITL, other signer versions.
+func TestVariantsFollowFormat(t *testing.T) {
+	ec, capf := loadCertificate(t, "ec"), loadCertificate(t, "capf")
+	address := netip.MustParseAddr("10.1.2.3")
+	itl := func(c *Contents) {
+		c.ITL = true
+		c.Servers = append(c.Servers, Server{Name: "calls", Address: netip.MustParseAddr("10.1.2.5"), Role: RoleCCM, Certificate: capf})
+		c.TVS = []Server{{Name: "pub", DNSName: "publisher.example", Address: address, Certificate: ec}}
+	}
+	tvs := plainRow{21, "publisher.example", "\x0a\x01\x02\x03", ec}
+	cases := []struct {
+		name    string
+		change  func(*Contents)
+		version string
+		file    string
+		more    []plainRow
+	}{
+		{"ITL", itl, "\x01\x00", "ITLFile.tlv", []plainRow{tvs}},
+		{"ITL, SHA-512, 1.1", func(c *Contents) { itl(c); c.Digest, c.SignerVersion = SHA512, SignerVersion11 }, "\x01\x01", "ITLFile.tlv", []plainRow{tvs}},
+		{"CTL, 1.1", func(c *Contents) { c.SignerVersion = SignerVersion11 }, "\x01\x01", "CTLFile.tlv", nil},
+		{"CTL without signer version", func(c *Contents) { c.SignerVersion = SignerVersionOmitted }, "", "CTLFile.tlv", nil},
+		{"CTL with two CAPF certificates", func(c *Contents) {
+			c.CAPF = append(c.CAPF, Server{Name: "pub", DNSName: "publisher.example", Address: address, Certificate: c.Servers[0].Certificate})
+		}, "\x01\x00", "CTLFile.tlv", []plainRow{{4, "publisher.example", "\x0a\x01\x02\x03", loadCertificate(t, "publisher")}}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			signer, contents := loadToken(t, "2048"), sampleContents(t)
+			rows := append(ctlRows(contents), c.more...)
+			c.change(&contents)
+			raw := mustBuild(t, contents, signer)
+			checkPlain(t, raw, contents, signer.Certificate, plainWish{c.version, c.file, 2, rows})
+			verifyPlain(t, raw, signer.Certificate.PublicKey.(*rsa.PublicKey), contents.digest())
+			opensslVerify(t, raw, signer.Certificate.PublicKey.(*rsa.PublicKey), contents.digest())
+			opensslReads(t, raw, rows)
+		})
+	}
+}
+
+// opensslReads has openssl parse the certificate of every record.
+func opensslReads(t *testing.T, raw []byte, rows []plainRow) {
+	t.Helper()
+	openssl := needProgram(t, "openssl")
+	for i, record := range readPlain(t, raw).records {
+		command := exec.Command(openssl, "x509", "-inform", "DER", "-noout", "-fingerprint", "-sha256")
+		command.Stdin = bytes.NewReader(record[8].value)
+		out, err := command.CombinedOutput()
+		_, fingerprint, _ := strings.Cut(strings.TrimSpace(string(out)), "=")
+		if want := fmt.Sprintf("%x", sha256.Sum256(rows[i].certificate.Raw)); err != nil || strings.ToLower(strings.ReplaceAll(fingerprint, ":", "")) != want {
+			t.Errorf("record %d: %v: %s instead of %s", i+1, err, out, want)
+		}
+	}
+}
+
+// TestHashRecordsFollowFormat holds what the package reads of a hash record to what the reader above finds, and to the
+// certificate of which it is the hash.
+func TestHashRecordsFollowFormat(t *testing.T) {
+	certificate, other := loadCertificate(t, "publisher"), loadCertificate(t, "ec")
+	sum1, sum256, sum384, sum512 := sha1.Sum(certificate.Raw), sha256.Sum256(certificate.Raw), sha512.Sum384(certificate.Raw), sha512.Sum512(certificate.Raw)
+	for name, test := range map[string]struct {
+		hash  []byte
+		found bool
+	}{"sha1": {sum1[:], true}, "sha256": {sum256[:], true}, "sha384": {sum384[:], true}, "sha512": {sum512[:], true}, "7 bytes": {sum1[:7], false}} {
+		raw := list(leastHeader(), []Element{{Tag: TagDNSName, Value: text("pub")}, {Tag: TagRole, Value: []byte{0, 2}},
+			{Tag: TagCertificateHash, Value: test.hash}, {Tag: TagHashAlgorithm, Value: []byte{1}}})
+		plain := readPlain(t, raw).records[0]
+		file, err := Decode(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record := &file.Records[0]
+		if diff := cmp.Diff([]byte{1, 2, 4, 11, 12}, tags(plain)); diff != "" || !bytes.Equal(plain[3].value, record.Hash) || !bytes.Equal(plain[4].value, record.HashAlgorithm) {
+			t.Errorf("%s: read as %x, %x; tags (-want +got):\n%s", name, record.Hash, record.HashAlgorithm, diff)
+		}
+		if found := record.FindHashed([]*x509.Certificate{other, certificate}); record.HashName() != name || (found == certificate) != test.found {
+			t.Errorf("%s: reads as %s, found %v", name, record.HashName(), found != nil)
+		}
+		if record.FindHashed([]*x509.Certificate{other}) != nil {
+			t.Errorf("%s: another certificate has that hash", name)
 		}
 	}
 }

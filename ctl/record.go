@@ -1,6 +1,9 @@
 package ctl
 
 import (
+	"bytes"
+	"crypto"
+	_ "crypto/sha256" // of hash records
 	"crypto/x509"
 	"fmt"
 	"net/netip"
@@ -26,6 +29,39 @@ type Record struct {
 
 // IsHash tells whether the record carries a hash instead of a certificate.
 func (r *Record) IsHash() bool { return r.Certificate == nil }
+
+// hashes are the hash functions by the length of what they give. The record's algorithm (tag 12) has no numbers in
+// ctl-format.md, and lists that are in use do not always set it; the length says the same.
+var hashes = map[int]struct {
+	name string
+	hash crypto.Hash
+}{
+	20: {"sha1", crypto.SHA1}, 32: {"sha256", crypto.SHA256}, 48: {"sha384", crypto.SHA384}, 64: {"sha512", crypto.SHA512},
+}
+
+// HashName names the function of a hash record, or says how many bytes it has where no function gives that many.
+func (r *Record) HashName() string {
+	if known, ok := hashes[len(r.Hash)]; ok {
+		return known.name
+	}
+	return fmt.Sprintf("%d bytes", len(r.Hash))
+}
+
+// FindHashed gives the certificate of which a hash record has the hash; nil where none of them is it.
+func (r *Record) FindHashed(certificates []*x509.Certificate) *x509.Certificate {
+	known, ok := hashes[len(r.Hash)]
+	if !ok {
+		return nil
+	}
+	for _, certificate := range certificates {
+		hash := known.hash.New()
+		hash.Write(certificate.Raw)
+		if bytes.Equal(hash.Sum(nil), r.Hash) {
+			return certificate
+		}
+	}
+	return nil
+}
 
 // ParseCertificate reads the record's certificate. A hash record has none.
 func (r *Record) ParseCertificate() (*x509.Certificate, error) {

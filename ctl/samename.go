@@ -13,6 +13,11 @@ func sameName(one, other string) bool {
 	if one == other {
 		return true
 	}
+	// Escaping makes a name at most three times as long. What is longer is another one, and a name of nothing but
+	// separators would take many times its length to be taken apart.
+	if short, long := min(len(one), len(other)), max(len(one), len(other)); long > 4*short+64 {
+		return false
+	}
 	return slices.Equal(nameParts(one), nameParts(other))
 }
 

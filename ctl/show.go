@@ -23,14 +23,25 @@ func Show(w io.Writer, raw []byte) error {
 // Print writes the description as text.
 func (d *Description) Print(w io.Writer) error {
 	out := bufio.NewWriter(w) // keeps the first error for Flush
-	fmt.Fprintf(out, "CTL file %s, %d bytes, %s\nSHA-256 %s\n\n", d.FileName, d.Size, d.Timestamp.Format(time.RFC3339), d.SHA256)
+	kind := "CTL"
+	if d.FileName == ITLFileName {
+		kind = "ITL"
+	}
+	fmt.Fprintf(out, kind+" file %s, %d bytes, %s\nSHA-256 %s\n\n", d.FileName, d.Size, d.Timestamp.Format(time.RFC3339), d.SHA256)
 	fmt.Fprintf(out, "Version:       %s\nHeader length: %d (bytes)\n\n", d.Version, d.HeaderLength)
 	printElements(out, d.Header)
 	for _, record := range d.Records {
-		fmt.Fprintf(out, "\nCTL Record #:%d\n----\n", record.Number)
+		fmt.Fprintf(out, "\n%s Record #:%d\n----\n", kind, record.Number)
 		printElements(out, record.Elements)
 		if record.SignedList {
 			fmt.Fprintln(out, "This token signed the list.")
+		}
+		switch record.Known {
+		case "":
+		case "none":
+			fmt.Fprintf(out, "No certificate that is known here has this hash (%s).\n", record.Hash)
+		default:
+			fmt.Fprintf(out, "The hash (%s) is that of %s.\n", record.Hash, record.Known)
 		}
 	}
 	fmt.Fprintln(out)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -125,6 +126,7 @@ func (s *Succession) sort() (fit, others []Candidate, strangers []Needed, err er
 		return nil, nil, nil, fmt.Errorf("the list that phones hold: %w", err)
 	}
 	known := map[*Record]bool{}
+	s.Contents.Tokens = slices.Clone(s.Contents.Tokens)
 	for _, candidate := range s.Candidates {
 		record := previous.sastOf(candidate.Certificate)
 		if record == nil {
@@ -132,6 +134,7 @@ func (s *Succession) sort() (fit, others []Candidate, strangers []Needed, err er
 			continue
 		}
 		known[record] = true
+		s.Contents.spell(candidate.Certificate, record)
 		fit = append(fit, candidate)
 	}
 	for _, record := range previous.RecordsOf(RoleSAST) {
@@ -142,8 +145,21 @@ func (s *Succession) sort() (fit, others []Candidate, strangers []Needed, err er
 	return fit, others, strangers, nil
 }
 
-// sastOf gives the record by which phones that hold the list know a token: the same name and serial number, and the
-// same key. Nil where there is none.
+// spell has a token named as a record of the list that phones hold names it. A record that is wrong about its own
+// certificate is left alone: a list with such a one would not verify.
+func (c *Contents) spell(certificate *x509.Certificate, record *Record) {
+	if record.namesAgree(certificate) != nil {
+		return
+	}
+	for i := range c.Tokens {
+		if sameCertificate(c.Tokens[i].Certificate, certificate) {
+			c.Tokens[i].ID = &record.ID
+		}
+	}
+}
+
+// sastOf gives the record by which phones that hold the list know a token: its certificate, however its names are
+// written there, or another one of the same name, serial number and key. Nil where there is none.
 func (f *File) sastOf(certificate *x509.Certificate) *Record {
 	if certificate == nil {
 		return nil
@@ -153,11 +169,14 @@ func (f *File) sastOf(certificate *x509.Certificate) *Record {
 		return nil
 	}
 	for _, record := range f.RecordsOf(RoleSAST) {
-		if !record.ID.Equal(id) {
-			continue
-		}
 		listed, err := record.ParseCertificate()
 		if err != nil {
+			continue
+		}
+		if listed.Equal(certificate) {
+			return record
+		}
+		if !record.ID.Equal(id) {
 			continue
 		}
 		if key, ok := listed.PublicKey.(*rsa.PublicKey); ok && key.Equal(certificate.PublicKey) {

@@ -1,6 +1,8 @@
 package ctl
 
 import (
+	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"math/big"
 	"strings"
@@ -50,7 +52,7 @@ func TestSuccession(t *testing.T) {
 		"the clock is behind":               {candidates: []Candidate{candidate("first", first)}, previous: previous, earlier: true, refused: []string{"first", "is before"}},
 		"start over with the clock behind":  {candidates: []Candidate{candidate("first", first)}, previous: previous, earlier: true, startOver: true, want: "first", broken: true},
 		"the previous list cannot be read":  {candidates: []Candidate{candidate("first", first)}, previous: []byte("no list"), refused: []string{"the list that phones hold", "byte"}},
-		"a previous list without its token": {candidates: []Candidate{candidate("first", renumbered(first))}, previous: previous, refused: []string{"none of your tokens"}},
+		"a previous list without its token": {candidates: []Candidate{candidate("first", renumbered(t, first))}, previous: previous, refused: []string{"none of your tokens"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			contents := sampleContents(t)
@@ -79,10 +81,58 @@ func TestSuccession(t *testing.T) {
 }
 
 // renumbered is a token whose certificate has another serial number than in lists.
-func renumbered(token *Token) *Token {
-	certificate := *token.Certificate
-	certificate.SerialNumber = new(big.Int).Add(certificate.SerialNumber, big.NewInt(1))
-	return &Token{Certificate: &certificate, Signer: token.Signer}
+func renumbered(t *testing.T, token *Token) *Token {
+	t.Helper()
+	template := *token.Certificate
+	template.SerialNumber, template.SignatureAlgorithm = new(big.Int).Add(template.SerialNumber, big.NewInt(1)), x509.SHA256WithRSA
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, token.Signer.Public(), token.Signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Token{Certificate: certificateOf(t, der), Signer: token.Signer}
+}
+
+// TestSuccessionSpellsAsBefore follows a list of another maker, who writes names and serial numbers otherwise: the token
+// is known by its certificate, and named as phones know it.
+func TestSuccessionSpellsAsBefore(t *testing.T) {
+	first, second := loadToken(t, "1024"), loadToken(t, "2048")
+	const name = `o=Example;ou="Security Tokens";cn=SAST-1024`
+	foreign := func(subject string) []byte {
+		file, err := Decode(goldens(t)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		serial := append([]byte{0}, SerialBytes(first.Certificate)...)
+		replace(t, file.Elements, TagSignerName, text(subject))
+		replace(t, file.Elements, TagSignerSerial, serial)
+		replace(t, file.Records[0].Elements, TagSubject, text(subject))
+		replace(t, file.Records[0].Elements, TagSerial, serial)
+		return resign(t, file, first)
+	}
+	contents := sampleContents(t)
+	previous := foreign(name)
+	for range 2 { // the second follows ours
+		contents.Timestamp = contents.Timestamp.Add(time.Second)
+		succession := Succession{Contents: contents, Candidates: []Candidate{candidate("first", first), candidate("second", second)}, Previous: previous}
+		made, err := succession.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSuccessor(t, made, previous, "first", false)
+		verified, err := Verify(made.Raw)
+		if err != nil || verified.File.Header.Signer.Subject != name || !verified.SAST.ID.Equal(verified.File.Header.Signer) || verified.SAST.ID.Serial[0] != 0 {
+			t.Fatalf("%v, %v", verified.File.Header.Signer, err)
+		}
+		if contents.Tokens[0].ID != nil {
+			t.Error("the caller's contents were changed")
+		}
+		previous = made.Raw
+	}
+	succession := Succession{Contents: contents, Candidates: []Candidate{candidate("first", first)}, Previous: foreign("CN=somebody else")}
+	_, err := succession.Build()
+	if refused := new(NoSignerError); !errors.As(err, &refused) || !errors.Is(err, ErrNotSuccessor) {
+		t.Errorf("a list that is wrong about its token is followed: %v", err)
+	}
 }
 
 func checkRefused(t *testing.T, made *Successor, err error, want []string) {

@@ -173,4 +173,13 @@ func quoted(text string) string {
 	return escaped.String()
 }
 
+// clip quotes a text from a file for an error, which is to stay one line of a few hundred bytes.
+func clip(text string) string {
+	const most = 256
+	if len(text) > most {
+		return fmt.Sprintf("%q…", text[:most])
+	}
+	return fmt.Sprintf("%q", text)
+}
+
 func unprintable(char rune) bool { return !unicode.IsPrint(char) }

@@ -6,7 +6,9 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,28 +25,71 @@ type Verification struct {
 // record are those of its certificate. Validity dates and issuers are not looked at: the list itself is
 // the authority. The error names byte and element (*FormatError), and who signed.
 func Verify(raw []byte) (*Verification, error) {
+	return verifyAs(raw, FileName)
+}
+
+// VerifyITL is Verify for an ITLFile.tlv.
+func VerifyITL(raw []byte) (*Verification, error) { return verifyAs(raw, ITLFileName) }
+
+func verifyAs(raw []byte, name string) (*Verification, error) {
 	file, err := Decode(raw)
 	if err != nil {
 		return nil, err
 	}
-	return file.verify(raw)
+	inspection := file.inspect(raw, nil, name)
+	if len(inspection.Faults) > 0 {
+		return nil, inspection.Faults[0]
+	}
+	return &inspection.Verification, nil
 }
 
-// verify is Verify for a list that has been decoded from these bytes.
-func (f *File) verify(raw []byte) (*Verification, error) {
-	record, certificate, err := f.signedBy(raw, f)
+// Inspection is a list with everything that is wrong with it.
+type Inspection struct {
+	Verification         // the record and the certificate of the signer: nil where the signature is not good
+	Faults       []error // each with a *FormatError; the one of the signature first, then in the order of the file
+}
+
+// Inspect looks for what Verify does, in a CTLFile.tlv or ITLFile.tlv, and does not stop at the first fault. A list
+// that cannot be decoded is an error.
+func Inspect(raw []byte) (*Inspection, error) {
+	file, err := Decode(raw)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.checkHeader(); err != nil {
-		return nil, err
-	}
-	for i := range f.Records {
-		if err := f.Records[i].agrees(); err != nil {
-			return nil, err
+	return file.inspect(raw, nil, FileName, ITLFileName), nil
+}
+
+// inspect is Inspect for a list that has been decoded from these bytes, and is to have one of the names. Visit, if there
+// is one, is shown each record once it is known who signed; its certificate is nil where there is none to be read.
+func (f *File) inspect(raw []byte, visit func(found *Inspection, record *Record, certificate *x509.Certificate), names ...string) *Inspection {
+	found := &Inspection{Verification: Verification{File: f}}
+	add := func(err error) {
+		if err != nil {
+			found.Faults = append(found.Faults, err)
 		}
 	}
-	return &Verification{File: f, SAST: record, Certificate: certificate}, nil
+	var err error
+	found.SAST, found.Certificate, err = f.signedBy(raw, f)
+	add(err)
+	add(f.checkPadding())
+	add(f.checkName(names))
+	for i := range f.Records {
+		certificate, err := f.Records[i].agrees()
+		add(err)
+		if visit != nil {
+			visit(found, &f.Records[i], certificate)
+		}
+	}
+	return found
+}
+
+// PositionOf gives the byte at which the element with a fault begins, and false for an error that has none.
+func PositionOf(err error) (int, bool) {
+	var fault *FormatError
+	if !errors.As(err, &fault) {
+		return 0, false
+	}
+	return fault.Position, true
 }
 
 // VerifySuccession tells whether a phone that holds the previous list takes the next one: nil if so.
@@ -52,7 +97,8 @@ func (f *File) verify(raw []byte) (*Verification, error) {
 // What ctl-format.md asks for is that a SAST of the previous list signed the next one, so the signature is
 // checked with the certificate in the previous list. Beyond that an older timestamp is refused, so that a
 // list once withdrawn cannot be put back; an equal one is let through. The previous list need only be
-// readable: the phone holds it already. Where both are readable the error wraps ErrNotSuccessor.
+// readable: the phone holds it already. Where both are readable the error wraps ErrNotSuccessor; where the time
+// is all that is wrong, ErrOlder too.
 func VerifySuccession(next, previous []byte) error {
 	old, err := Decode(previous)
 	if err != nil {
@@ -65,8 +111,11 @@ func VerifySuccession(next, previous []byte) error {
 	if _, _, err := file.signedBy(next, old); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotSuccessor, err)
 	}
+	if err := file.sameKind(old); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSuccessor, err)
+	}
 	if file.Header.Timestamp.Before(old.Header.Timestamp) {
-		return fmt.Errorf("%w: %w", ErrNotSuccessor, file.fault(TagTimestamp, "%s is before %s, that of the previous list",
+		return fmt.Errorf("%w: %w", ErrNotSuccessor, file.fault(TagTimestamp, "%w: %s is before %s", ErrOlder,
 			file.Header.Timestamp.Format(time.RFC3339), old.Header.Timestamp.Format(time.RFC3339)))
 	}
 	return nil
@@ -99,8 +148,13 @@ func (f *File) signedBy(raw []byte, list *File) (*Record, *x509.Certificate, err
 }
 
 func (f *File) tokenNames() string {
+	const most = 8
 	var names []string
-	for _, record := range f.RecordsOf(RoleSAST) {
+	for i, record := range f.RecordsOf(RoleSAST) {
+		if i == most {
+			names = append(names, "and others")
+			break
+		}
 		names = append(names, record.ID.String())
 	}
 	if names == nil {
@@ -111,7 +165,8 @@ func (f *File) tokenNames() string {
 
 // String returns subject and serial number, fit for one line.
 func (id SignerID) String() string {
-	return fmt.Sprintf("%q serial %s", id.Subject, hex.EncodeToString(id.Serial))
+	const most = 64 // bytes; certificates have at most 20
+	return clip(id.Subject) + " serial " + hex.EncodeToString(id.Serial[:min(len(id.Serial), most)])
 }
 
 // algorithm returns the digest's hash function, if this is a signature that can be checked at all.
@@ -144,33 +199,49 @@ func (f *File) checkSignature(record *Record, hash crypto.Hash, sum []byte) (*x5
 	return certificate, nil
 }
 
-// checkHeader checks what the signature cannot: that the header is one that phones read.
-func (f *File) checkHeader() error {
+// checkPadding and checkName check what the signature cannot: that the header is one that phones read.
+func (f *File) checkPadding() error {
 	if f.Header.Length%4 != 0 {
 		return f.fault(TagHeaderLength, "%d is no multiple of 4", f.Header.Length)
-	}
-	if f.Header.FileName != FileName {
-		return f.fault(TagFileName, "%q instead of %q", f.Header.FileName, FileName)
 	}
 	return nil
 }
 
-// agrees checks that the fields of a record are those of its certificate. A hash record has nothing to
-// compare with.
-func (r *Record) agrees() error {
-	if r.IsHash() {
+func (f *File) checkName(names []string) error {
+	if slices.Contains(names, f.Header.FileName) {
 		return nil
+	}
+	return f.fault(TagFileName, `%s instead of "%s"`, clip(f.Header.FileName), strings.Join(names, `" or "`))
+}
+
+// IsITL tells an ITLFile.tlv from a CTLFile.tlv, by the name that it carries.
+func (f *File) IsITL() bool { return f.Header.FileName == ITLFileName }
+
+// sameKind refuses the one kind of list after the other: a phone keeps them apart.
+func (f *File) sameKind(previous *File) error {
+	if f.IsITL() != previous.IsITL() {
+		return f.fault(TagFileName, "%s, but the previous list is %s: a phone keeps the two apart",
+			clip(f.Header.FileName), clip(previous.Header.FileName))
+	}
+	return nil
+}
+
+// agrees checks that the fields of a record are those of its certificate, which it gives where that can be read. A hash
+// record has nothing to compare with.
+func (r *Record) agrees() (*x509.Certificate, error) {
+	if r.IsHash() {
+		return nil, nil
 	}
 	certificate, err := r.ParseCertificate()
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return certificate, r.agreesWith(certificate)
+}
+
+func (r *Record) agreesWith(certificate *x509.Certificate) error {
 	if err := r.namesAgree(certificate); err != nil {
 		return err
-	}
-	// A serial number is taken with and without the zero that SerialBytes leaves out.
-	if !bytes.Equal(r.ID.Serial, SerialBytes(certificate)) && !bytes.Equal(r.ID.Serial, serialContent(certificate)) {
-		return r.fault(TagSerial, "%x, but the certificate has %x", r.ID.Serial, SerialBytes(certificate))
 	}
 	key, err := publicKeyBytes(certificate)
 	if err != nil {
@@ -185,16 +256,21 @@ func (r *Record) agrees() error {
 	return nil
 }
 
+// namesAgree compares what names a certificate: subject, issuer and serial number.
 func (r *Record) namesAgree(certificate *x509.Certificate) error {
 	id, err := idOf(certificate)
 	if err != nil {
 		return r.fault(TagCertificate, "%w", err)
 	}
 	if !sameName(r.ID.Subject, id.Subject) {
-		return r.fault(TagSubject, "%q, but the certificate has %q", r.ID.Subject, id.Subject)
+		return r.fault(TagSubject, "%s, but the certificate has %s", clip(r.ID.Subject), clip(id.Subject))
 	}
 	if !sameName(r.ID.Issuer, id.Issuer) {
-		return r.fault(TagIssuer, "%q, but the certificate has %q", r.ID.Issuer, id.Issuer)
+		return r.fault(TagIssuer, "%s, but the certificate has %s", clip(r.ID.Issuer), clip(id.Issuer))
+	}
+	// A serial number is taken with and without the zero that SerialBytes leaves out.
+	if !bytes.Equal(r.ID.Serial, id.Serial) && !bytes.Equal(r.ID.Serial, serialContent(certificate)) {
+		return r.fault(TagSerial, "%.64x, but the certificate has %x", r.ID.Serial, id.Serial)
 	}
 	return nil
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestVerifyGolden(t *testing.T) {
@@ -191,6 +189,96 @@ func resignWith(t *testing.T, file *File) []byte {
 	return resign(t, file, loadToken(t, "1024"))
 }
 
+// TestInspectTellsEverything makes several things wrong at once, with a good signature and without.
+func TestInspectTellsEverything(t *testing.T) {
+	file, err := Decode(goldens(t)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace(t, file.Elements, TagFileName, text("Other.tlv"))
+	replace(t, file.Records[1].Elements, TagIssuer, text("CN=x"))
+	replace(t, file.Records[2].Elements, TagPublicKey, nil)
+	replace(t, file.Records[4].Elements, TagCertificate, []byte{0x30})
+	raw := resign(t, file, loadToken(t, "1024"))
+	want := []string{"header length): 290 is no multiple of 4", `file name): "Other.tlv" instead of "CTLFile.tlv" or "ITLFile.tlv"`,
+		"record 2, issuer name", "record 3, public key", "record 5, certificate"}
+	checkFaults(t, raw, true, want)
+	raw[len(raw)-1] ^= 1 // in the address of the last record
+	checkFaults(t, raw, false, append([]string{"header, signature): the list was changed"}, want...))
+	if inspection, err := Inspect(raw[:100]); err == nil || inspection != nil {
+		t.Error("half a list is inspected")
+	}
+	if _, ok := PositionOf(errors.New("somewhere")); ok {
+		t.Error("an error without a position has one")
+	}
+}
+
+// checkFaults wants these faults, each with the byte at which the element stands.
+func checkFaults(t *testing.T, raw []byte, signed bool, want []string) {
+	t.Helper()
+	inspection, err := Inspect(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if (inspection.SAST != nil) != signed || (inspection.Certificate != nil) != signed {
+		t.Errorf("signed: %v", inspection.SAST != nil)
+	}
+	if len(inspection.Faults) != len(want) {
+		t.Fatalf("%d faults instead of %d: %v", len(inspection.Faults), len(want), inspection.Faults)
+	}
+	begins := positions(inspection.File.Elements)
+	for i := range inspection.File.Records {
+		begins = append(begins, positions(inspection.File.Records[i].Elements)...)
+	}
+	for i, fault := range inspection.Faults {
+		position, ok := PositionOf(fault)
+		if !ok || !strings.Contains(fault.Error(), want[i]) || !strings.Contains(fault.Error(), fmt.Sprintf("byte %d (", position)) {
+			t.Errorf("fault %d is %v instead of one with %q", i, fault, want[i])
+		}
+		if !slices.Contains(begins, position) {
+			t.Errorf("%v: no element stands at %d", fault, position)
+		}
+	}
+	if _, err := Verify(raw); err == nil || err.Error() != strings.ReplaceAll(inspection.Faults[0].Error(), ` or "ITLFile.tlv"`, "") {
+		t.Errorf("Verify says %v first", err)
+	}
+}
+
+// positions are the bytes at which elements begin.
+func positions(elements []Element) (at []int) {
+	for _, element := range elements {
+		at = append(append(at, element.Position), positions(element.Inner)...)
+	}
+	return at
+}
+
+// TestErrorsStayShort has texts and serial numbers as long as a list can carry.
+func TestErrorsStayShort(t *testing.T) {
+	file, err := Decode(goldens(t)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := bytes.Repeat([]byte{'x'}, 20000)
+	replace(t, file.Elements, TagSignerSerial, long)
+	replace(t, file.Elements, TagFileName, text(string(long)))
+	for i := range file.Records {
+		replace(t, file.Records[i].Elements, TagSubject, text(string(long)))
+		replace(t, file.Records[i].Elements, TagSerial, long)
+	}
+	for range 20 {
+		file.Records = append(file.Records, file.Records[0])
+	}
+	inspection, err := Inspect(relist(file))
+	if err != nil || len(inspection.Faults) != 28 {
+		t.Fatalf("%d faults, %v", len(inspection.Faults), err)
+	}
+	for _, fault := range inspection.Faults {
+		if len(fault.Error()) > 6000 {
+			t.Errorf("%d bytes: %.200s", len(fault.Error()), fault.Error())
+		}
+	}
+}
+
 func TestVerifyNamesTheSigner(t *testing.T) {
 	raw := goldens(t)[0]
 	raw[len(raw)-1] ^= 1
@@ -212,6 +300,9 @@ func TestVerifySuccession(t *testing.T) {
 		return mustBuild(t, contents, loadToken(t, signer))
 	}
 	previous := build("1024", 1000, "1024", "2048")
+	contents := sampleContents(t)
+	contents.ITL, contents.Timestamp = true, time.Unix(1000, 0)
+	itl := mustBuild(t, contents, loadToken(t, "1024"))
 	changed := bytes.Clone(build("1024", 1000, "1024", "2048"))
 	changed[len(changed)-1] ^= 1
 	cases := []struct {
@@ -221,9 +312,13 @@ func TestVerifySuccession(t *testing.T) {
 		{"the same", "", previous, previous},
 		{"the other token", "", build("2048", 1001, "2048", "512"), previous},
 		{"a token of the new list only", "none of the security tokens", build("512", 1001, "512", "1024"), previous},
-		{"older", "1970-01-01T00:16:39Z is before 1970-01-01T00:16:40Z", build("1024", 999, "1024", "2048"), previous},
+		{"older", "older than the previous list: 1970-01-01T00:16:39Z is before 1970-01-01T00:16:40Z", build("1024", 999, "1024", "2048"), previous},
 		{"changed", "the list was changed", changed, previous},
 		{"a changed list is there", "", previous, changed},
+		{"older, by a stranger", "none of the security tokens", build("512", 999, "512", "1024"), previous},
+		{"an ITL after a CTL", "a phone keeps the two apart", itl, previous},
+		{"a CTL after an ITL", "a phone keeps the two apart", previous, itl},
+		{"an ITL after an ITL", "", itl, itl},
 		{"no list is there", "previous list: byte 0", previous, []byte("x")},
 		{"no list comes", "next list: byte 0", []byte("x"), previous},
 	}
@@ -232,6 +327,9 @@ func TestVerifySuccession(t *testing.T) {
 			err := VerifySuccession(c.next, c.previous)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v instead of one with %q", err, c.want)
+			}
+			if errors.Is(err, ErrOlder) != (c.name == "older") {
+				t.Errorf("older: %v", err)
 			}
 			if readable := len(c.next) > 1 && len(c.previous) > 1; err != nil && errors.Is(err, ErrNotSuccessor) != readable {
 				t.Errorf("wraps ErrNotSuccessor: %v", !readable)
@@ -261,82 +359,6 @@ func TestSuccessionUsesThePreviousCertificate(t *testing.T) {
 	}
 	if err := VerifySuccession(forged, goldens(t)[0]); !errors.Is(err, ErrNotSuccessor) {
 		t.Errorf("a list signed by a stranger of the same name succeeds: %v", err)
-	}
-}
-
-func TestShowGolden(t *testing.T) {
-	var shown strings.Builder
-	if err := Show(&shown, goldens(t)[0]); err != nil {
-		t.Fatal(err)
-	}
-	want := string(readFile(t, data+"/golden-sha1.txt"))
-	if diff := cmp.Diff(want, shown.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-func TestShowSaysWhatDoesNotVerify(t *testing.T) {
-	raw := goldens(t)[0]
-	raw[len(raw)-1] ^= 1
-	var shown strings.Builder
-	if err := Show(&shown, raw); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasSuffix(shown.String(), "verification error\n") || !strings.Contains(shown.String(), "does NOT verify: byte 139") {
-		t.Errorf("shown at the end: %s", shown.String()[shown.Len()-200:])
-	}
-	if err := Show(&shown, raw[:100]); err == nil {
-		t.Error("half a list is shown")
-	}
-}
-
-// TestShowIsSafeOnATerminal puts control characters into texts.
-func TestShowIsSafeOnATerminal(t *testing.T) {
-	header := leastHeader()
-	header[3] = Element{Tag: TagFileName, Value: text("a\x1b[31m\nCTL Record #:9\xff\u202e")}
-	var shown strings.Builder
-	if err := Show(&shown, list(header)); err != nil {
-		t.Fatal(err)
-	}
-	if text := shown.String(); strings.ContainsAny(text, "\x1b\u202e") || strings.Contains(text, "\xff") || strings.Contains(text, "\nCTL Record") {
-		t.Errorf("shown as it came: %q", text)
-	}
-}
-
-func TestDescribe(t *testing.T) {
-	description, err := Describe(goldens(t)[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := SignatureDescription{Verified: true, Signer: "CN=SAST-2048,OU=Security Tokens,O=Example",
-		Issuer: "CN=SAST-2048,OU=Security Tokens,O=Example", Serial: "20480001", Digest: "sha512", KeySize: 2048}
-	if diff := cmp.Diff(want, description.Signature); diff != "" {
-		t.Errorf("signature (-want +got):\n%s", diff)
-	}
-	var records []string
-	for _, r := range description.Records {
-		records = append(records, fmt.Sprint(r.Number, " ", r.Role, " ", r.DNSName, " ", r.Address, " ", r.Serial, " ", r.SignedList))
-	}
-	if diff := cmp.Diff([]string{
-		"1 sast  0.0.0.0 83e9080000005545af31 false", "2 sast  0.0.0.0 20480001 true",
-		"3 ccm+tftp publisher.example 10.1.2.3 f00d0001 false", "4 tftp 10.1.2.4 10.1.2.4 00 false", "5 capf publisher.example 10.1.2.3 07 false",
-	}, records); diff != "" {
-		t.Errorf("records (-want +got):\n%s", diff)
-	}
-	position := 0
-	for _, element := range description.Header {
-		if element.Length == nil {
-			position++
-		} else if position != element.Position {
-			t.Errorf("%s at %d instead of %d", element.Name, element.Position, position)
-		} else if element.Tag == TagSignerID || element.Tag == TagSignatureInfo || element.Tag == TagSignatureAlgorithmInfo {
-			position += overhead
-		} else {
-			position += overhead + *element.Length
-		}
-	}
-	if position != description.HeaderLength {
-		t.Errorf("the header's elements end at %d, not %d", position, description.HeaderLength)
 	}
 }
 

@@ -58,7 +58,7 @@ func (d *distribution) checkField() error {
 	}
 	err = ctl.VerifySuccession(d.list.File, field.File)
 	switch {
-	case err == nil, distribute.OnlyOlder(err):
+	case err == nil, errors.Is(err, ctl.ErrOlder):
 		d.app.say("phones that hold version %d take version %d by its signature: a token of theirs made it", field.Version, d.list.Version)
 		return nil
 	case d.command.StartOver && errors.Is(err, ctl.ErrNotSuccessor):

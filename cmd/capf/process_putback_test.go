@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,7 +45,7 @@ func TestOlderListIsPutBack(t *testing.T) {
 	r.enrols(holder, before)
 
 	// The signature is good by the list that phones hold; the time is not, unless both are of one second.
-	if err := ctl.VerifySuccession(first, second); err != nil && !distribute.OnlyOlder(err) {
+	if err := ctl.VerifySuccession(first, second); err != nil && !errors.Is(err, ctl.ErrOlder) {
 		t.Fatalf("the older list: %v", err)
 	}
 	_, said, err := r.try("ctl", "distribute", "--version", "1")

@@ -295,17 +295,11 @@ func (r *run) succeeds(file *work) error {
 		return fmt.Errorf("it is not a readable trust list: %w", err)
 	}
 	err := ctl.VerifySuccession(file.data, file.existing)
-	if OnlyOlder(err) && r.wishes.precedes != nil && r.wishes.precedes(sha256.Sum256(file.existing)) {
+	// Older is all that it is: the signature, on which phones insist (ctl-format.md, "Rules"), is good.
+	if errors.Is(err, ctl.ErrOlder) && r.wishes.precedes != nil && r.wishes.precedes(sha256.Sum256(file.existing)) {
 		return nil
 	}
 	return err
-}
-
-// OnlyOlder reports whether ctl.VerifySuccession refuses a list for nothing but its time: the signature, on which phones
-// insist (ctl-format.md, "Rules"), is good. It is looked at first.
-func OnlyOlder(err error) bool {
-	var fault *ctl.FormatError
-	return errors.Is(err, ctl.ErrNotSuccessor) && errors.As(err, &fault) && fault.Name == "header, timestamp"
 }
 
 func plan(file *work) error {
