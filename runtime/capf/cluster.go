@@ -15,6 +15,7 @@ type Node struct {
 	DNSName         string // as phones use it; empty: the address
 	Publisher       bool
 	Certificate     []byte // DER; empty: it can receive files, but not stand in a list
+	TVSCertificate  []byte // DER, of its trust verification service, for the ITL; empty: it has none
 	Target          string // where its files go: file:///dir
 	CertificatesDir string // below the target
 	TFTPDir         string // below the target
@@ -76,6 +77,9 @@ type CTLVersion struct {
 	DistributedAt time.Time
 	SHA256        string // of File, hex
 	File          []byte
+	// ITL is the ITLFile.tlv that goes with the list; empty: none was made. Its digest is for the store to fill in.
+	ITL       []byte
+	ITLSHA256 string // hex
 }
 
 // The origins of a CTL version.

@@ -61,7 +61,7 @@ func (s *Store) removeToken(tx *store.Statements, name, actor string) error {
 	return s.audit(tx, actor, "token remove", name, "")
 }
 
-const selectCTL = `SELECT version, origin, mode, digest, signer, signed_at, added_at, distributed_at, sha256, file FROM ctl_versions`
+const selectCTL = `SELECT version, origin, mode, digest, signer, signed_at, added_at, distributed_at, sha256, itl_sha256, file, itl FROM ctl_versions`
 
 // AddCTL keeps a trust list and gives its version: one more than the newest. A zero AddedAt is set to now.
 func (s *Store) AddCTL(ctx context.Context, ctl capf.CTLVersion, actor string) (version int64, err error) {
@@ -72,13 +72,21 @@ func (s *Store) addCTL(tx *store.Statements, ctl capf.CTLVersion, actor string) 
 	if ctl.AddedAt.IsZero() {
 		ctl.AddedAt = s.now()
 	}
-	version, err = tx.Insert(`INSERT INTO ctl_versions (origin, mode, digest, signer, signed_at, added_at, sha256, file)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`, ctl.Origin, string(ctl.Mode), ctl.Digest, ctl.Signer,
-		store.Seconds(ctl.SignedAt), ctl.AddedAt.Unix(), ctl.SHA256, ctl.File)
+	var itl []byte // NULL for none
+	ctl.ITLSHA256 = ""
+	if len(ctl.ITL) > 0 {
+		itl, ctl.ITLSHA256 = ctl.ITL, capf.HexSHA256(ctl.ITL)
+	}
+	version, err = tx.Insert(`INSERT INTO ctl_versions (origin, mode, digest, signer, signed_at, added_at, sha256, file, itl, itl_sha256)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`, ctl.Origin, string(ctl.Mode), ctl.Digest, ctl.Signer,
+		store.Seconds(ctl.SignedAt), ctl.AddedAt.Unix(), ctl.SHA256, ctl.File, itl, ctl.ITLSHA256)
 	if err != nil {
 		return 0, err
 	}
 	detail := fmt.Sprintf("mode=%s digest=%s signer=%q sha256=%s", ctl.Mode, ctl.Digest, ctl.Signer, ctl.SHA256)
+	if ctl.ITLSHA256 != "" {
+		detail += " itl-sha256=" + ctl.ITLSHA256
+	}
 	return version, s.audit(tx, actor, "ctl "+ctl.Origin, fmt.Sprintf("version %d", version), detail)
 }
 
@@ -87,7 +95,7 @@ func (s *Store) CTLVersions(ctx context.Context) ([]capf.CTLVersion, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return store.Collect(s.reads, scanCTL, `SELECT version, origin, mode, digest, signer, signed_at, added_at, distributed_at, sha256, NULL
+	return store.Collect(s.reads, scanCTL, `SELECT version, origin, mode, digest, signer, signed_at, added_at, distributed_at, sha256, itl_sha256, NULL, NULL
 		FROM ctl_versions ORDER BY version DESC`)
 }
 
@@ -119,7 +127,8 @@ func (s *Store) oneCTL(ctx context.Context, missing, query string, arguments ...
 
 func scanCTL(cursor store.Scanner) (ctl capf.CTLVersion, err error) {
 	var signedAt, addedAt, distributedAt sql.NullInt64
-	err = cursor.Scan(&ctl.Version, &ctl.Origin, &ctl.Mode, &ctl.Digest, &ctl.Signer, &signedAt, &addedAt, &distributedAt, &ctl.SHA256, &ctl.File)
+	err = cursor.Scan(&ctl.Version, &ctl.Origin, &ctl.Mode, &ctl.Digest, &ctl.Signer, &signedAt, &addedAt, &distributedAt, &ctl.SHA256, &ctl.ITLSHA256,
+		&ctl.File, &ctl.ITL)
 	ctl.SignedAt, ctl.AddedAt, ctl.DistributedAt = store.Time(signedAt), store.Time(addedAt), store.Time(distributedAt)
 	return ctl, err
 }

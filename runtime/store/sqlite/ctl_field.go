@@ -13,6 +13,11 @@ func (s *Store) FieldCTL(ctx context.Context) (capf.CTLVersion, error) {
 	return s.oneCTL(ctx, noList, selectCTL+` ORDER BY distributed_at IS NOT NULL OR origin = +?1 DESC, version DESC LIMIT 1`, capf.CTLImported)
 }
 
+// FieldITL is FieldCTL for the ITL: the version whose ITL phones are taken to hold. CodeNotFound where no version has one.
+func (s *Store) FieldITL(ctx context.Context) (capf.CTLVersion, error) {
+	return s.oneCTL(ctx, "no version of the trust list has an ITL", selectCTL+` WHERE itl IS NOT NULL ORDER BY distributed_at IS NOT NULL DESC, version DESC LIMIT 1`)
+}
+
 // KeepCTL is AddCTL, and in the same transaction adds and removes the security tokens that come and go with the list.
 func (s *Store) KeepCTL(ctx context.Context, ctl capf.CTLVersion, change capf.TokenChange, actor string) (version int64, err error) {
 	err = s.writer.Do(ctx, func(tx *store.Statements) error {

@@ -10,7 +10,7 @@ import (
 	"capf/runtime/store"
 )
 
-const selectNodes = `SELECT name, role, address, dns_name, publisher, certificate, target, certificates_dir, tftp_dir, added_at FROM nodes`
+const selectNodes = `SELECT name, role, address, dns_name, publisher, certificate, target, certificates_dir, tftp_dir, added_at, tvs_certificate FROM nodes`
 
 // AddNode adds a server of the cluster. CodeConflict where the name is taken, or where it would be a
 // second publisher. A zero AddedAt is set to now.
@@ -25,10 +25,10 @@ func (s *Store) AddNode(ctx context.Context, node capf.Node, actor string) error
 		if err := checkNode(tx, node); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`INSERT INTO nodes (name, role, address, dns_name, publisher, certificate, target, certificates_dir, tftp_dir, added_at)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`,
+		_, err := tx.Exec(`INSERT INTO nodes (name, role, address, dns_name, publisher, certificate, target, certificates_dir, tftp_dir, added_at, tvs_certificate)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`,
 			node.Name, string(node.Role), node.Address.String(), node.DNSName, node.Publisher, node.Certificate, node.Target,
-			node.CertificatesDir, node.TFTPDir, node.AddedAt.Unix())
+			node.CertificatesDir, node.TFTPDir, node.AddedAt.Unix(), node.TVSCertificate)
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func scanNode(cursor store.Scanner) (node capf.Node, err error) {
 	var address string
 	var addedAt sql.NullInt64
 	err = cursor.Scan(&node.Name, &node.Role, &address, &node.DNSName, &node.Publisher, &node.Certificate, &node.Target,
-		&node.CertificatesDir, &node.TFTPDir, &addedAt)
+		&node.CertificatesDir, &node.TFTPDir, &addedAt, &node.TVSCertificate)
 	if err != nil {
 		return capf.Node{}, err
 	}

@@ -16,6 +16,7 @@ var clusterTests = map[string]func(*suite){
 	"tokens":                  tokens,
 	"list in the field":       fieldList,
 	"list with its tokens":    listWithTokens,
+	"ITL":                     fieldITL,
 	"versions of the list":    versions,
 	"deliveries":              deliveries,
 	"a health check is quiet": healthCheck,
@@ -42,7 +43,7 @@ func parameters(s *suite) {
 
 func node(name string, publisher bool) capf.Node {
 	return capf.Node{Name: name, Role: capf.RoleCCMTFTP, Address: netip.MustParseAddr("192.0.2.10"), DNSName: name + ".example", Publisher: publisher,
-		Certificate: []byte{0x30, 0x00}, Target: "file:///srv/" + name, CertificatesDir: "Certificates", TFTPDir: "TFTPPath", AddedAt: Start}
+		Certificate: []byte{0x30, 0x00}, TVSCertificate: []byte{0x30, 0x01, 0x00}, Target: "file:///srv/" + name, CertificatesDir: "Certificates", TFTPDir: "TFTPPath", AddedAt: Start}
 }
 
 func nodes(s *suite) {

@@ -55,6 +55,53 @@ func fieldList(s *suite) {
 	inField(4, true)
 }
 
+// fieldITL: an ITL is kept with its list, and the one in the field is the newest of those that were distributed.
+func fieldITL(s *suite) {
+	inField := func(want string) {
+		s.t.Helper()
+		found, err := s.FieldITL(s.ctx)
+		s.must(err)
+		s.equal("ITL in the field", string(found.ITL), want)
+		s.equal("its list", string(found.File), "list of "+want)
+	}
+	add := func(itl string) {
+		s.t.Helper()
+		version := list("list of " + itl)
+		if itl != "" {
+			version.ITL = []byte(itl)
+		}
+		number, err := s.AddCTL(s.ctx, version, actor)
+		s.must(err)
+		kept, err := s.CTL(s.ctx, number)
+		s.must(err)
+		s.equal("ITL", kept.ITL, version.ITL)
+		digest := ""
+		if itl != "" {
+			digest = capf.HexSHA256(version.ITL)
+		}
+		s.equal("digest of the ITL", kept.ITLSHA256, digest)
+		all, err := s.CTLVersions(s.ctx)
+		s.must(err)
+		s.equal("digest in the list of all", all[0].ITLSHA256, digest)
+		s.equal("bytes in the list of all", len(all[0].ITL), 0)
+		latest, err := s.LatestCTL(s.ctx)
+		s.must(err)
+		s.equal("the newest list", string(latest.File), "list of "+itl)
+	}
+	s.must(s.AddNode(s.ctx, node("one", true), actor))
+	add("")
+	_, err := s.FieldITL(s.ctx)
+	s.wantCode(err, capf.CodeNotFound)
+	add("first")
+	add("second")
+	add("")
+	inField("second")
+	s.must(s.RecordDelivery(s.ctx, capf.Delivery{Node: "one", Version: 2, Outcome: "done", At: Start}))
+	inField("first")
+	s.must(s.RecordDelivery(s.ctx, capf.Delivery{Node: "one", Version: 4, Outcome: "done", At: Start}))
+	inField("first")
+}
+
 // listWithTokens: the list and the change of tokens are kept together or not at all.
 func listWithTokens(s *suite) {
 	first := capf.Token{Name: "west", Location: "/etc/west.pem", Certificate: []byte{1}}

@@ -64,6 +64,7 @@ type Cluster interface {
 	CTL(ctx context.Context, version int64) (capf.CTLVersion, error)
 	LatestCTL(ctx context.Context) (capf.CTLVersion, error)
 	FieldCTL(ctx context.Context) (capf.CTLVersion, error)
+	FieldITL(ctx context.Context) (capf.CTLVersion, error)
 	KeepCTL(ctx context.Context, version capf.CTLVersion, change capf.TokenChange, actor string) (int64, error)
 	RecordDelivery(ctx context.Context, delivery capf.Delivery) error
 	Deliveries(ctx context.Context) ([]capf.Delivery, error)
