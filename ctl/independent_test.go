@@ -121,6 +121,11 @@ func TestBuildMatchesGolden(t *testing.T) {
 	if diff := cmp.Diff(readFile(t, filepath.Join(data, "golden-sha1.tlv")), mustBuild(t, contents, loadToken(t, "1024"))); diff != "" {
 		t.Errorf("SHA-1 (-golden +built):\n%s", diff)
 	}
+	contents.ITL = true
+	if diff := cmp.Diff(readFile(t, filepath.Join(data, "golden-itl.tlv")), mustBuild(t, contents, loadToken(t, "1024"))); diff != "" {
+		t.Errorf("ITL (-golden +built):\n%s", diff)
+	}
+	contents.ITL = false
 	contents.Timestamp = contents.Timestamp.Add(1e9)
 	contents.Digest = SHA512
 	if diff := cmp.Diff(readFile(t, filepath.Join(data, "golden-sha512.tlv")), mustBuild(t, contents, loadToken(t, "2048"))); diff != "" {

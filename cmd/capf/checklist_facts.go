@@ -3,7 +3,6 @@ package main
 import (
 	"net"
 	"net/netip"
-	"path"
 	"slices"
 	"time"
 
@@ -201,12 +200,17 @@ func (g *gathering) servers(s *sqlite.Store) error {
 	return g.app.ctx.Err()
 }
 
-// serverFact tells the list from the certificates, of which the worst counts.
+// serverFact tells the lists from the certificates. Of the lists the first that is not as it should be counts,
+// of the certificates the worst.
 func serverFact(status distribute.NodeStatus) checklist.Server {
 	fact := checklist.Server{Node: status.Node, List: string(distribute.StateUnreachable), Certificates: string(distribute.StateEqual), Problem: status.Error}
+	listed := false
 	for _, file := range status.Files {
-		if path.Base(file.Path) == ctl.FileName {
-			fact.List, fact.Version = string(file.State), file.Version
+		if isList(file.Path) {
+			if !listed || fact.List == string(distribute.StateEqual) {
+				fact.List, fact.Version = string(file.State), file.Version
+			}
+			listed = true
 		} else if file.State != distribute.StateEqual {
 			fact.Certificates = string(file.State)
 		}

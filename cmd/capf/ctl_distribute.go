@@ -132,7 +132,7 @@ func (d *distribution) print(results []distribute.Result) error {
 			failures = append(failures, errors.New(result.Error))
 		}
 		if slices.ContainsFunc(result.Files, func(file distribute.FileResult) bool {
-			return path.Base(file.Path) == ctl.FileName && (file.Outcome == distribute.New || file.Outcome == distribute.Replaced)
+			return isList(file.Path) && (file.Outcome == distribute.New || file.Outcome == distribute.Replaced)
 		}) {
 			changed = append(changed, plain(result.Node))
 		}
@@ -150,6 +150,11 @@ func (d *distribution) print(results []distribute.Result) error {
 		return partly(failures, len(results), "would not get everything", "mend them first")
 	}
 	return partly(failures, len(results), "have not got everything", "mend them and run `capf ctl distribute --failed`")
+}
+
+// isList tells a CTL or ITL from certificates.
+func isList(name string) bool {
+	return path.Base(name) == ctl.FileName || path.Base(name) == ctl.ITLFileName
 }
 
 func describeFiles(files []distribute.FileResult) string {

@@ -2,12 +2,14 @@ package distribute
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -86,6 +88,67 @@ func TestReplaces(t *testing.T) {
 	if diff := cmp.Diff(want, tree(t, folder)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
+}
+
+// TestBothLists brings an ITL along: it is judged by the one that is there, as the CTL is by its own, and nothing is put in
+// place where either may not be.
+func TestBothLists(t *testing.T) {
+	older, newer := list(t, 1000, "1024", "2048"), list(t, 1001, "1024", "2048")
+	ours, next := itl(t, 1000, "1024", "2048"), itl(t, 1001, "1024", "2048")
+	node, folder := node(t, "pub")
+	put(t, folder, "TFTPPath/CTLFile.tlv", older)
+	put(t, folder, "TFTPPath/ITLFile.tlv", itl(t, 900, "512", "2048"))
+	before := tree(t, folder)
+	result := one(t, node, withITL(t, newer, ours), Options{})
+	if outcomes(result) != "refused untouched untouched untouched untouched" || !strings.Contains(result.Error, "TFTPPath/ITLFile.tlv: the list that is there is not replaced") {
+		t.Errorf("%s, %v", outcomes(result), result.Err)
+	}
+	if diff := cmp.Diff(before, tree(t, folder)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if result = one(t, node, withITL(t, newer, ours), Options{StartOver: true}); outcomes(result) != "done new new replaced replaced" {
+		t.Fatalf("%s, %v", outcomes(result), result.Err)
+	}
+	want := wholeFiles(t, newer)
+	want["TFTPPath/ITLFile.tlv"], want["TFTPPath/ITLFile.tlv.old"] = string(ours), before["TFTPPath/ITLFile.tlv"]
+	want["TFTPPath/CTLFile.tlv.old"] = string(older)
+	if diff := cmp.Diff(want, tree(t, folder)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if result = one(t, node, withITL(t, newer, next), Options{}); outcomes(result) != "done equal equal equal replaced" {
+		t.Errorf("a new ITL: %s, %v", outcomes(result), result.Err)
+	}
+	back := withITL(t, newer, ours)
+	if result = one(t, node, back, Options{}); outcomes(result) != "refused equal equal equal untouched" {
+		t.Errorf("an older ITL: %s, %v", outcomes(result), result.Err)
+	}
+	known := sha256.Sum256(next)
+	if result = one(t, node, back, Options{Precedes: func(sum [sha256.Size]byte) bool { return sum == known }}); outcomes(result) != "done equal equal equal replaced" {
+		t.Errorf("an older ITL that is put back: %s, %v", outcomes(result), result.Err)
+	}
+}
+
+// TestListComesLast watches the names that are given.
+func TestListComesLast(t *testing.T) {
+	node, _ := node(t, "pub")
+	var order []string
+	options := with(func(target Target) Target { return &renaming{target, &order} })
+	if result := one(t, node, withITL(t, list(t, 1000, "1024", "2048"), itl(t, 1000, "1024", "2048")), options); result.Err != nil {
+		t.Fatal(result.Err)
+	}
+	if want := []string{"CAPF.cer", "CAPF-1A2B3C4D.0", "ITLFile.tlv", "CTLFile.tlv"}; !slices.Equal(order, want) {
+		t.Errorf("%q instead of %q", order, want)
+	}
+}
+
+type renaming struct {
+	Target
+	order *[]string
+}
+
+func (r *renaming) Rename(from, to string) error {
+	*r.order = append(*r.order, filepath.Base(to))
+	return r.Target.Rename(from, to)
 }
 
 func TestRefuses(t *testing.T) {

@@ -40,7 +40,17 @@ func certificate(t testing.TB, name string) *x509.Certificate {
 // list builds a list at a time with two tokens, of which the first signs.
 func list(t testing.TB, at int64, signer, other string) []byte {
 	t.Helper()
-	contents := ctl.Contents{Timestamp: time.Unix(at, 0)}
+	return build(t, ctl.Contents{Timestamp: time.Unix(at, 0)}, signer, other)
+}
+
+// itl is list for an ITL.
+func itl(t testing.TB, at int64, signer, other string) []byte {
+	t.Helper()
+	return build(t, ctl.Contents{Timestamp: time.Unix(at, 0), ITL: true}, signer, other)
+}
+
+func build(t testing.TB, contents ctl.Contents, signer, other string) []byte {
+	t.Helper()
 	var tokens []*ctl.Token
 	for _, name := range []string{signer, other} {
 		token, err := ctl.LoadToken(filepath.Join(data, "tokens", name+".pem"))

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"capf/ctl"
 )
@@ -24,9 +25,11 @@ const (
 )
 
 // Payload is the set of files that every node gets, in the order in which they are put in place: the
-// certificates first, the list last.
+// certificates first, the list last; an ITL right before it.
 type Payload struct {
-	files []payloadFile
+	files   []payloadFile
+	inForce *x509.Certificate
+	trust   *ctl.File
 }
 
 type payloadFile struct {
@@ -34,7 +37,7 @@ type payloadFile struct {
 	name  string
 	data  []byte
 	sum   [sha256.Size]byte
-	list  bool
+	list  bool // a CTL or an ITL, which replaces none that it does not succeed
 }
 
 // Certificates are the CAPF certificates of a payload.
@@ -61,22 +64,53 @@ func NewPayload(capf Certificates, list []byte) (*Payload, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the list to distribute does not verify: %w; build a new one", err)
 	}
-	certificates, err := verification.File.Certificates(ctl.RoleCAPF)
+	certificates, err := capfOf(verification, capf.InForce)
 	if err != nil {
-		return nil, fmt.Errorf("the list to distribute: %w", err)
+		return nil, fmt.Errorf("the list to distribute %w", err)
 	}
-	if !slices.ContainsFunc(certificates, capf.InForce.Equal) {
-		return nil, errors.New("the list to distribute was made without the present CAPF certificate; build a new one")
-	}
-	payload := &Payload{}
+	payload := &Payload{inForce: capf.InForce, trust: verification.File}
 	payload.add(CertificatesFolder, "CAPF.cer", capf.InForce.Raw)
 	payload.addPEM(name, capf.InForce)
 	for _, other := range capf.alongside(certificates) {
 		payload.addPEM(payload.freeName(other), other)
 	}
-	payload.add(TFTPFolder, ctl.FileName, slices.Clone(list))
-	payload.files[len(payload.files)-1].list = true
+	payload.addList(ctl.FileName, list)
 	return payload, nil
+}
+
+// AddITL adds the ITLFile.tlv that goes with the list. It must verify and have the certificate in force as CAPF's, as
+// the list must.
+func (p *Payload) AddITL(itl []byte) error {
+	verification, err := ctl.VerifyITL(itl)
+	if err != nil {
+		return fmt.Errorf("the ITL to distribute does not verify: %w; build a new one", err)
+	}
+	if _, err := capfOf(verification, p.inForce); err != nil {
+		return fmt.Errorf("the ITL to distribute %w", err)
+	}
+	p.addList(ctl.ITLFileName, itl)
+	return nil
+}
+
+// capfOf gives the certificates that a list has as CAPF's, if the one in force is among them.
+func capfOf(verification *ctl.Verification, inForce *x509.Certificate) ([]*x509.Certificate, error) {
+	certificates, err := verification.File.Certificates(ctl.RoleCAPF)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read whole: %w", err)
+	}
+	if !slices.ContainsFunc(certificates, inForce.Equal) {
+		return nil, errors.New("was made without the present CAPF certificate; build a new one")
+	}
+	return certificates, nil
+}
+
+// Reminders says which certificates of the list are at their end or near it, the most urgent first, a line each.
+func (p *Payload) Reminders(now time.Time) []string {
+	var lines []string
+	for _, reminder := range ctl.Remind(p.trust, nil, now) {
+		lines = append(lines, reminder.Text)
+	}
+	return lines
 }
 
 // alongside gives the certificates beside the one in force, each once, the newest first: so that the same ones
@@ -116,6 +150,11 @@ func (p *Payload) taken(name string) bool {
 
 func (p *Payload) addPEM(name string, certificate *x509.Certificate) {
 	p.add(CertificatesFolder, name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
+}
+
+func (p *Payload) addList(name string, list []byte) {
+	p.add(TFTPFolder, name, slices.Clone(list))
+	p.files[len(p.files)-1].list = true
 }
 
 func (p *Payload) add(place Place, name string, data []byte) {

@@ -1,6 +1,7 @@
 package distribute
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
@@ -48,6 +49,59 @@ func TestPayloadOfTwo(t *testing.T) {
 				t.Errorf("%s: %s is no PEM in the certificates folder", name, file.name)
 			}
 		}
+	}
+}
+
+// withITL is a payload with both kinds of list.
+func withITL(t *testing.T, list, itl []byte) *Payload {
+	t.Helper()
+	made := payload(t, list)
+	if err := made.AddITL(itl); err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func TestPayloadWithITL(t *testing.T) {
+	ctl := list(t, 1000, "1024", "2048")
+	good := itl(t, 1000, "1024", "2048")
+	if got := strings.Join(names(withITL(t, ctl, good)), " "); got != "CAPF.cer CAPF-1A2B3C4D.0 CTLFile.tlv ITLFile.tlv" {
+		t.Error(got)
+	}
+	damaged := bytes.Clone(good)
+	damaged[len(damaged)-1] ^= 1
+	foreign, err := NewPayload(Certificates{InForce: certificate(t, "publisher")}, listOfTwo(t, certificate(t, "publisher")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		payload *Payload
+		itl     []byte
+		want    string
+	}{
+		"damaged":                      {payload(t, ctl), damaged, "the ITL to distribute does not verify"},
+		"a CTL":                        {payload(t, ctl), ctl, `"CTLFile.tlv" instead of "ITLFile.tlv"`},
+		"without the CAPF certificate": {foreign, good, "the ITL to distribute was made without the present CAPF certificate"},
+	} {
+		files := len(test.payload.files)
+		if err := test.payload.AddITL(test.itl); err == nil || !strings.Contains(err.Error(), test.want) || len(test.payload.files) != files {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := NewPayload(Certificates{InForce: certificate(t, "capf")}, good); err == nil {
+		t.Error("an ITL is taken for a CTL")
+	}
+}
+
+// The certificates of the sample end in 2049.
+func TestReminders(t *testing.T) {
+	made := payload(t, list(t, 1000, "1024", "2048"))
+	if lines := made.Reminders(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)); lines != nil {
+		t.Errorf("in 2030: %q", lines)
+	}
+	lines := made.Reminders(time.Date(2049, 12, 1, 0, 0, 0, 0, time.UTC))
+	if len(lines) != 4 || !strings.Contains(lines[0], "ended on 2049-11-21T20:27:09Z") {
+		t.Errorf("at the end of 2049: %q", lines)
 	}
 }
 

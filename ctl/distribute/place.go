@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"capf/ctl"
 )
 
 // prepare makes the folders, and takes away what earlier runs left behind. Where every file is in place already
@@ -88,8 +90,8 @@ func (r *run) placeAll(pending []*work) error {
 	}
 	for _, stage := range []func(*work) bool{
 		func(file *work) bool { return file.place == CertificatesFolder },
-		func(file *work) bool { return file.place == TFTPFolder && !file.list },
-		func(file *work) bool { return file.list },
+		func(file *work) bool { return file.place == TFTPFolder && file.name != ctl.FileName },
+		func(file *work) bool { return file.name == ctl.FileName },
 	} {
 		if err := r.each(r.only(func(file *work) bool { return stage(file) && file.outcome == Untouched }), r.putInPlace); err != nil {
 			return err

@@ -44,6 +44,7 @@ type drift struct {
 
 	folders hanging
 	told    map[string]distribute.State // of each node at the last look
+	reminds map[string]bool             // of what was reminded
 	trouble string                      // why the last look was not possible
 }
 
@@ -143,10 +144,22 @@ func (d *drift) read(ctx context.Context, wanted func(capf.Node) bool) ([]distri
 	if err != nil {
 		return nil, err
 	}
+	d.remind(payload.Reminders(d.clock()))
 	options := d.reach()
 	options.Parallel = min(options.Parallel, looksAtOnce)
 	options.Openers["file"] = d.folders.guard(options.Openers["file"])
 	return distribute.Status(ctx, Receivers(nodes), payload, KnownVersions(versions), options), nil
+}
+
+// remind logs which certificates of the list come to their end, each once as it is said.
+func (d *drift) remind(lines []string) {
+	reminds := make(map[string]bool, len(lines))
+	for _, line := range lines {
+		if reminds[line] = true; !d.reminds[line] {
+			d.log.Warn("a certificate of the trust list needs somebody", "reminder", line)
+		}
+	}
+	d.reminds = reminds
 }
 
 // tell logs the state of a node when it has become another one.

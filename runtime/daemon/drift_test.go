@@ -86,8 +86,13 @@ func sampleStore(t *testing.T) (store *placedStore, data string) {
 // keep records a list of the test data, as `ctl build` would.
 func keep(t *testing.T, store *placedStore, name string) {
 	t.Helper()
-	list := sample(t, name)
-	if _, err := store.AddCTL(t.Context(), capf.CTLVersion{Origin: capf.CTLBuilt, Digest: "sha1", SHA256: capf.HexSHA256(list), File: list}, "tester"); err != nil {
+	keepBoth(t, store, sample(t, name), nil)
+}
+
+// keepBoth is keep for any list, and the ITL that was made with it.
+func keepBoth(t *testing.T, store *placedStore, list, itl []byte) {
+	t.Helper()
+	if _, err := store.AddCTL(t.Context(), capf.CTLVersion{Origin: capf.CTLBuilt, Digest: "sha1", SHA256: capf.HexSHA256(list), File: list, ITL: itl}, "tester"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -211,6 +216,46 @@ func TestDriftIsToldOnce(t *testing.T) {
 }
 
 // What the nodes should hold cannot be told: that is said once, and no old numbers are shown.
+// TestDriftOfITL has an ITL that one of two nodes lacks, and then an older one of ours.
+func TestDriftOfITL(t *testing.T) {
+	l := newLooking(t, "a", "b")
+	store := l.store.(*placedStore)
+	list, itl := sample(t, "golden-sha1.tlv"), sample(t, "golden-itl.tlv")
+	keepBoth(t, store, list, itl)
+	l.distribute()
+	l.expect("distributed", "equal 2")
+	l.must(os.Remove(filepath.Join(l.folder("a"), "TFTPPath/ITLFile.tlv")))
+	l.expect("gone", "equal 1 missing 1", `node=a|state=missing|files="TFTPPath/ITLFile.tlv missing"`)
+	keep(t, store, "golden-sha512.tlv")
+	l.distribute()
+	l.expect("a list without an ITL asks for none", "equal 2", "node=a|again")
+	keepBoth(t, store, list, itl)
+	l.must(os.WriteFile(filepath.Join(l.folder("b"), "TFTPPath/CTLFile.tlv"), itl, 0o644))
+	l.expect("an ITL in the place of the list", "old 1 missing 1", `node=a|state=missing`, `node=b|state=old|TFTPPath/CTLFile.tlv old (version 3)`)
+}
+
+// TestReminderIsToldOnce looks at a time when the certificates of the list come to their end.
+func TestReminderIsToldOnce(t *testing.T) {
+	l := newLooking(t, "a")
+	keep(t, l.store.(*placedStore), "golden-sha1.tlv")
+	l.distribute()
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	l.clock = func() time.Time { return now }
+	l.expect("long before", "equal 1")
+	now = time.Date(2049, 10, 1, 0, 0, 0, 0, time.UTC)
+	ends := func(when string) (lines []string) {
+		for _, who := range []string{"record 1 of the list, sast", "record 2 of the list, sast", "record 3 of the list, ccm+tftp", "record 4", "record 5 of the list, capf"} {
+			lines = append(lines, "WARN|needs somebody|"+who+"|"+when)
+		}
+		return lines
+	}
+	l.expect("near the end", "equal 1", ends("ends on 2049-11-21T20:27:")...)
+	now = now.Add(time.Hour)
+	l.expect("an hour later", "equal 1")
+	now = time.Date(2049, 12, 1, 0, 0, 0, 0, time.UTC)
+	l.expect("past it", "equal 1", ends("ended on 2049-11-21T20:27:")...)
+}
+
 func TestLookThatIsNotPossible(t *testing.T) {
 	l := newLooking(t, "a")
 	store, inForce := l.store.(*placedStore), l.inForce

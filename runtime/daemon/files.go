@@ -82,23 +82,28 @@ type fieldLists struct {
 	inForce func() *x509.Certificate
 
 	mu       sync.Mutex
-	judged   string // SHA-256 of the list that was judged last, and of the certificate in force then
+	judged   string // SHA-256 of the lists that were judged last, and of the certificate in force then
 	judgment error
 }
 
-// List gives the CTL, as phonefiles wants it. The store keeps no ITL: such a list can only be in the folder.
+// List gives the newest CTL, or the ITL that was made with it, as phonefiles wants them. Where none was made with it an
+// ITL can only be in the folder. Neither is given where one of both must not be.
 func (l *fieldLists) List(ctx context.Context, kind phonefiles.Kind) (content []byte, since time.Time, err error) {
-	if kind != phonefiles.KindCTL {
-		return nil, time.Time{}, &capf.Error{Code: capf.CodeNotFound, Message: "there is no such trust list in the store"}
-	}
 	latest, err := l.store.LatestCTL(ctx)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
+	content = latest.File
+	if kind == phonefiles.KindITL {
+		content = latest.ITL
+	}
+	if len(content) == 0 {
+		return nil, time.Time{}, &capf.Error{Code: capf.CodeNotFound, Message: "there is no such trust list in the store"}
+	}
 	if err := l.judge(latest); err != nil {
 		return nil, time.Time{}, refusedList(latest, err)
 	}
-	return latest.File, latest.AddedAt, nil
+	return content, latest.AddedAt, nil
 }
 
 // judge says why a list is not to be had; once for each, since phones ask often.
@@ -106,8 +111,8 @@ func (l *fieldLists) judge(list capf.CTLVersion) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	inForce := l.inForce()
-	if of := capf.HexSHA256(list.File) + capf.HexSHA256(inForce.Raw); of != l.judged {
-		_, l.judgment = distribute.NewPayload(distribute.Certificates{InForce: inForce}, list.File)
+	if of := capf.HexSHA256(list.File) + capf.HexSHA256(list.ITL) + capf.HexSHA256(inForce.Raw); of != l.judged {
+		_, l.judgment = payloadOf(distribute.Certificates{InForce: inForce}, list)
 		l.judged = of
 	}
 	return l.judgment

@@ -34,6 +34,15 @@ func TestListsForPhones(t *testing.T) {
 	check("no ITL", phonefiles.KindITL, capf.CodeNotFound, nil)
 	keep(t, store, "golden-sha512.tlv")
 	check("the second", phonefiles.KindCTL, "", second)
+	itl := sample(t, "golden-itl.tlv")
+	keepBoth(t, store, second, itl)
+	check("the list beside an ITL", phonefiles.KindCTL, "", second)
+	check("an ITL", phonefiles.KindITL, "", itl)
+	keepBoth(t, store, second, second)
+	check("a list beside one that is no ITL", phonefiles.KindCTL, capf.CodeRefused, nil)
+	check("what is no ITL", phonefiles.KindITL, capf.CodeRefused, nil)
+	keep(t, store, "golden-sha512.tlv")
+	check("a newer list without an ITL", phonefiles.KindITL, capf.CodeNotFound, nil)
 
 	if err := os.Rename(store.path, store.path+".away"); err != nil {
 		t.Fatal(err)

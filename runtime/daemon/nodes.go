@@ -63,11 +63,20 @@ func Payload(ctx context.Context, store anchorStore, data string, inForce *x509.
 			certificates.Anchors = append(certificates.Anchors, certificate)
 		}
 	}
-	payload, err := distribute.NewPayload(certificates, list.File)
+	payload, err := payloadOf(certificates, list)
 	if err != nil {
 		return nil, refusedList(list, err)
 	}
 	return payload, nil
+}
+
+// payloadOf gives a list, and the ITL that was made with it, to go out with certificates.
+func payloadOf(certificates distribute.Certificates, list capf.CTLVersion) (*distribute.Payload, error) {
+	payload, err := distribute.NewPayload(certificates, list.File)
+	if err == nil && len(list.ITL) > 0 {
+		err = payload.AddITL(list.ITL)
+	}
+	return payload, err
 }
 
 func refusedList(list capf.CTLVersion, err error) error {
@@ -75,11 +84,13 @@ func refusedList(list capf.CTLVersion, err error) error {
 		Hint: "make a new one with `capf ctl build`"}
 }
 
-// KnownVersions tells the version of a list by its digest.
+// KnownVersions tells the version of a list, or of the ITL that was made with it, by its digest.
 func KnownVersions(versions []capf.CTLVersion) func(sum [sha256.Size]byte) (version int, known bool) {
 	byDigest := make(map[string]int, len(versions))
 	for _, one := range versions {
-		byDigest[one.SHA256] = max(byDigest[one.SHA256], int(one.Version)) // one that was put back has two
+		for _, digest := range []string{one.SHA256, one.ITLSHA256} {
+			byDigest[digest] = max(byDigest[digest], int(one.Version)) // one that was put back has two
+		}
 	}
 	return func(sum [sha256.Size]byte) (int, bool) {
 		version, known := byDigest[hex.EncodeToString(sum[:])]
