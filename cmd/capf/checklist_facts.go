@@ -169,6 +169,9 @@ func (g *gathering) readInto(fact *checklist.List) error {
 			fact.Lacks = append(fact.Lacks, node.Name)
 		}
 	}
+	for _, one := range ctl.Remind(verification.File, nil, g.facts.At.Now) {
+		fact.Ending = append(fact.Ending, one.Text)
+	}
 	return nil
 }
 

@@ -123,6 +123,7 @@ var changes = []changed{
 	{"damaged list", func(f *Facts) { f.List.Problem = "does not verify" }, "4.3", ToDo, "version 3: does not verify"},
 	{"list before CAPF", func(f *Facts) { f.List.HoldsIdentity = false }, "4.3", ToDo, "made without CAPF-x, which is in force"},
 	{"list without a node", func(f *Facts) { f.List.Lacks = []string{"sub"} }, "4.3", ToDo, "is without sub"},
+	{"list that comes to its end", func(f *Facts) { f.List.Ending = []string{"sub ends soon", "pub later"} }, "4.3", ToDo, ": sub ends soon; pub later"},
 	{"nothing to hold", func(f *Facts) { f.Servers = nil }, "4.4", ToDo, "see steps 4.2 and 4.3"},
 	{"old list", func(f *Facts) { f.Servers[1].List, f.Servers[1].Version = "old", 2 }, "4.4", ToDo, "on 1 of 2 nodes; the CAPF certificate on 2 of 2: sub: list version 2"},
 	{"foreign certificate", func(f *Facts) { f.Servers[0].Certificates = "foreign" }, "4.4", ToDo, "pub: list equal, certificate foreign"},

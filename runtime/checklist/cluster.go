@@ -26,7 +26,7 @@ func Cluster(f *Facts) []Step {
 	return append(steps,
 		f.tokens().step("4.1", "there are two security tokens"),
 		f.nodes().step("4.2", "the servers of the cluster are known"),
-		f.list().step("4.3", "the CAPF certificate is in the trust list"),
+		f.lasting().step("4.3", "the CAPF certificate is in the trust list"),
 		f.servers().step("4.4", "every server holds the list and the CAPF certificate"),
 		f.restarted().step("4.5", "servers restarted and phones reset after the list"),
 		f.parameters().step("5", "service parameters"),

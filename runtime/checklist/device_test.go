@@ -28,6 +28,7 @@ func TestDevice(t *testing.T) {
 		words  string
 	}{
 		{"list", func(*Facts, *capf.Story) {}, "1", Done, "CAPF record of CAPF-x"},
+		{"list that comes to its end", func(f *Facts, _ *capf.Story) { f.List.Ending = []string{"sub ends soon"} }, "1", Done, "CAPF record of CAPF-x"},
 		{"no list", func(f *Facts, _ *capf.Story) { f.List, f.Servers = nil, nil }, "1", ToDo, "capf ctl build"},
 		{"folders", func(f *Facts, _ *capf.Story) { f.Servers[0].List = "old" }, "2", Done, "on 2 of 2 nodes"},
 		{"not in a folder", func(f *Facts, _ *capf.Story) { f.Servers[0].Certificates = "missing" }, "2", ToDo, "capf ctl distribute"},

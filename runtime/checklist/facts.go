@@ -61,6 +61,7 @@ type List struct {
 	HoldsIdentity bool     // as CAPF's
 	HoldsNext     bool     // as CAPF's
 	Lacks         []string // nodes whose certificate is not in it
+	Ending        []string // what to do about certificates of it that are at their end or near it, a sentence each
 }
 
 // Server is what a node holds, as it was read just now.

@@ -70,6 +70,15 @@ func (f *Facts) list() finding {
 	return done(fmt.Sprintf("CAPF record of %s in the CTL %s", f.Identity.Name, name))
 }
 
+// lasting is list, and whether it will be good for a while. For a string that is typed today that does not count.
+func (f *Facts) lasting() finding {
+	found := f.list()
+	if found.state != Done || len(f.List.Ending) == 0 {
+		return found
+	}
+	return toDo(fmt.Sprintf("%s: %s", found.evidence, strings.Join(f.List.Ending, "; ")), "renew what comes to its end, then `capf ctl build` and `capf ctl distribute`")
+}
+
 // servers tells by what was read from the servers.
 func (f *Facts) servers() finding {
 	if len(f.Servers) == 0 {
