@@ -42,7 +42,7 @@ func (d *Difference) Lost() []string {
 	gone("header", d.Header)
 	for _, change := range d.Records {
 		if change.Kind == Removed {
-			lost = append(lost, change.String())
+			lost = append(lost, change.who()+": "+change.From.String())
 		}
 		gone(change.who(), change.Values)
 	}

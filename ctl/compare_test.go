@@ -130,7 +130,7 @@ func TestLost(t *testing.T) {
 	difference := checkDifference(t, raw, goldens(t)[0], []string{"header: TAG 99 68:65:61:64:65:72 is gone", "; TAG 77 72:65:63:6F:72:64 is gone",
 		"capf removed:  serial , the hash 31323334353637383930", "role 50 removed"})
 	lost := difference.Lost()
-	for i, want := range []string{"header: TAG 99", "ccm+tftp publisher.example (10.1.2.3): TAG 77", "capf removed", "role 50 removed"} {
+	for i, want := range []string{"header: TAG 99", "ccm+tftp publisher.example (10.1.2.3): TAG 77", "capf: ", "role 50: "} {
 		if len(lost) != 4 || !strings.HasPrefix(lost[i], want) {
 			t.Errorf("lost %d: %q, not %q", i, lost, want)
 		}

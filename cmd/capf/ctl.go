@@ -2,9 +2,6 @@ package main
 
 import (
 	"crypto/x509"
-	"errors"
-	"io"
-	"os"
 
 	"capf/ctl"
 	"capf/runtime/capf"
@@ -15,92 +12,12 @@ type ctlCommands struct {
 	Token      tokenCommands        `cmd:"" help:"The administrator's security tokens (SAST)."`
 	Build      ctlBuildCommand      `cmd:"" help:"Build and sign a new list."`
 	Import     ctlImportCommand     `cmd:"" help:"Record the list that phones hold now."`
+	List       ctlListCommand       `cmd:"" help:"All versions of the list."`
 	Show       ctlShowCommand       `cmd:"" help:"Print a list as show ctl does."`
-	Verify     ctlVerifyCommand     `cmd:"" help:"Check a list."`
+	Verify     ctlVerifyCommand     `cmd:"" help:"Check a list, and whether phones that hold another would take it."`
+	Diff       ctlDiffCommand       `cmd:"" help:"What one list has other than another, in words."`
 	Distribute ctlDistributeCommand `cmd:"" help:"Bring the list and the CAPF certificate to every node."`
 	Status     ctlStatusCommand     `cmd:"" help:"What every node really holds."`
-}
-
-const maxListFile = 4 << 20
-
-// readList reads a list from a file, or the newest of the store where no file is named.
-func readList(app *app, path string) ([]byte, error) {
-	if path == "" {
-		var raw []byte
-		err := app.withStore(func(store *sqlite.Store) error {
-			latest, err := store.LatestCTL(app.ctx)
-			raw = latest.File
-			return err
-		})
-		return raw, err
-	}
-	return readListFile(path)
-}
-
-func readListFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "trust list", Err: err}
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, maxListFile+1))
-	if err == nil && len(raw) > maxListFile {
-		err = errors.New("more than 4 MiB: no trust list is that long")
-	}
-	if err != nil {
-		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "trust list " + path, Err: err}
-	}
-	return raw, nil
-}
-
-type ctlShowCommand struct {
-	File string `arg:"" optional:"" help:"A list; default: the newest of the store."`
-}
-
-// Run prints the list, also one that does not verify.
-func (c *ctlShowCommand) Run(app *app) error {
-	raw, err := readList(app, c.File)
-	if err != nil {
-		return err
-	}
-	description, err := ctl.Describe(raw)
-	if err != nil {
-		return &capf.Error{Code: capf.CodeUnavailable, Message: "the trust list cannot be read", Err: err}
-	}
-	if app.json {
-		return app.printJSON(description)
-	}
-	return description.Print(app.stdout)
-}
-
-type ctlVerifyCommand struct {
-	File     string `arg:"" optional:"" help:"A list; default: the newest of the store."`
-	Previous string `help:"A list that phones hold: would they take this one?" placeholder:"FILE"`
-}
-
-// Run checks the list, and whether it succeeds another.
-func (c *ctlVerifyCommand) Run(app *app) error {
-	raw, err := readList(app, c.File)
-	if err != nil {
-		return err
-	}
-	verification, err := ctl.Verify(raw)
-	if err != nil {
-		return &capf.Error{Code: capf.CodeRefused, Message: "the trust list does not verify", Err: err}
-	}
-	if c.Previous != "" {
-		previous, err := readList(app, c.Previous)
-		if err != nil {
-			return err
-		}
-		if err := ctl.VerifySuccession(raw, previous); err != nil {
-			return &capf.Error{Code: capf.CodeRefused, Message: "phones that hold " + c.Previous + " would not take this list", Err: err,
-				Hint: "sign with a token of that list"}
-		}
-	}
-	header := verification.File.Header
-	return app.fields([]string{"valid", "signer", "digest", "signed-at", "records"}, []any{true, verification.Certificate.Subject.String(),
-		header.Digest.String(), capf.FormatTime(header.Timestamp), len(verification.File.Records)})
 }
 
 type ctlImportCommand struct {
@@ -109,7 +26,7 @@ type ctlImportCommand struct {
 
 // Run records a list from before us. It need only be readable: phones hold it already.
 func (c *ctlImportCommand) Run(app *app) error {
-	raw, err := readList(app, c.File)
+	raw, err := readListFile(c.File)
 	if err != nil {
 		return err
 	}
@@ -117,8 +34,15 @@ func (c *ctlImportCommand) Run(app *app) error {
 	if err != nil {
 		return &capf.Error{Code: capf.CodeInvalid, Message: "trust list " + c.File, Err: err}
 	}
+	if file.IsITL() {
+		return &capf.Error{Code: capf.CodeInvalid, Message: "trust list " + c.File + " is an ITL, which phones keep beside the list",
+			Hint: "give their CTLFile.tlv; `capf ctl verify --previous` tells whether phones with that ITL take another"}
+	}
 	if _, err := ctl.Verify(raw); err != nil {
 		app.say("warning: the list does not verify: %v", err)
+	}
+	for _, one := range file.Unknown() {
+		app.say("note: nothing is known here of %s; it is kept with the list, and no list built here will have it", plain(one))
 	}
 	return app.withStore(func(store *sqlite.Store) error {
 		version, err := store.AddCTL(app.ctx, capf.CTLVersion{Origin: capf.CTLImported, Digest: file.Header.Digest.String(),

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"crypto/x509"
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"capf/ctl"
-	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/pkcs11"
 	"capf/runtime/store/sqlite"
 )
 
 type ctlBuildCommand struct {
-	Mode        capf.ClusterMode `help:"Security mode of the cluster: non-secure or mixed; kept and shown, the file has no field for it." default:"non-secure"`
+	Mode        capf.ClusterMode `help:"Security mode of the cluster: non-secure or mixed; kept and shown, the file has no field for it. Default: that of the list before, else non-secure."`
+	ITL         bool             `name:"itl" help:"Make an ITLFile.tlv for newer phones with it."`
+	Signer      string           `name:"signer-version" help:"Signer version in the header: none (phones of the 4.1 era), 1.0, or 1.1 for phones that take EC keys; auto: none, in an ITL 1.0, or 1.1 where a server has an EC key." default:"auto" enum:"auto,none,1.0,1.1"`
 	Digest      string           `help:"sha1 or sha512; phones of the 79xx family know sha1 only." default:"sha1" enum:"sha1,sha512"`
 	SingleToken bool             `help:"Accept a list with one token: were it lost, phones would take no other list."`
 	AddToken    []string         `help:"Add a token with this list: its PEM file or PKCS #11 URI." placeholder:"NAME=PLACE" sep:"none"`
@@ -29,7 +30,7 @@ type ctlBuildCommand struct {
 // Run builds a list, signed by a token of the one that phones hold, and keeps it.
 func (c *ctlBuildCommand) Run(app *app) error {
 	return app.withStore(func(store *sqlite.Store) error {
-		building := &building{app: app, store: store, command: c}
+		building := &building{app: app, store: store, command: c, opened: map[string]*ctl.Token{}}
 		for _, step := range []func() error{building.drop, building.add, building.checkSigner, building.findField} {
 			if err := step(); err != nil {
 				return err
@@ -37,6 +38,9 @@ func (c *ctlBuildCommand) Run(app *app) error {
 		}
 		made, err := building.make()
 		if err != nil {
+			return err
+		}
+		if err := building.makeITL(made.Signer.Name); err != nil {
 			return err
 		}
 		return building.keep(made)
@@ -51,7 +55,11 @@ type building struct {
 	tokens  []capf.Token     // of the new list
 	change  capf.TokenChange // what comes and goes with it
 	dropped []capf.Token
+	made    ctl.Contents     // of the list
+	itl     *ctl.Successor   // nil: none is asked for
 	field   *capf.CTLVersion // the list that phones are taken to hold; nil: none
+	newest  capf.ClusterMode // of the newest list, where there is a field
+	opened  map[string]*ctl.Token
 }
 
 // drop finds the tokens that there are, and takes out those that leave.
@@ -124,6 +132,7 @@ func (b *building) findField() error {
 	if err != nil {
 		return err
 	}
+	b.newest = latest.Mode
 	switch {
 	case field.Origin != capf.CTLImported && field.DistributedAt.IsZero():
 		b.app.say("no node is known to have got a list yet; version %d, the newest, is taken for the one that phones hold", field.Version)
@@ -135,11 +144,12 @@ func (b *building) findField() error {
 
 // make builds the list with the first token that will do.
 func (b *building) make() (*ctl.Successor, error) {
-	contents, err := b.command.contents(b.app, b.store, b.tokens)
-	if err != nil {
+	var err error
+	if b.made, err = b.command.contents(b.app, b.store, b.tokens); err != nil {
 		return nil, err
 	}
-	succession := ctl.Succession{Contents: contents, Candidates: b.candidates(), StartOver: b.command.StartOver}
+	b.command.noteEC(b.app, &b.made)
+	succession := ctl.Succession{Contents: b.made, Candidates: b.candidates(), StartOver: b.command.StartOver}
 	if b.field != nil {
 		succession.Previous = b.field.File
 	}
@@ -165,12 +175,25 @@ func (b *building) candidates() []ctl.Candidate {
 			continue
 		}
 		candidates = append(candidates, ctl.Candidate{Name: token.Name, Certificate: parseStored(token.Certificate),
-			Open: func() (*ctl.Token, error) { return openToken(b.app, token) }})
+			Open: func() (*ctl.Token, error) { return b.open(token) }})
 	}
 	for _, token := range b.dropped {
 		candidates = append(candidates, ctl.Candidate{Name: token.Name, Certificate: parseStored(token.Certificate)})
 	}
 	return candidates
+}
+
+// open opens a token once, for the list and its ITL: it may ask for a PIN.
+func (b *building) open(token capf.Token) (*ctl.Token, error) {
+	if opened := b.opened[token.Name]; opened != nil {
+		return opened, nil
+	}
+	opened, err := openToken(b.app, token)
+	if err != nil {
+		return nil, err
+	}
+	b.opened[token.Name] = opened
+	return opened, nil
 }
 
 // refuse says which tokens would do, and what to do where all of them are gone.
@@ -197,12 +220,23 @@ func (b *building) keep(made *ctl.Successor) error {
 	if err != nil {
 		return err
 	}
-	version, err := b.store.KeepCTL(b.app.ctx, capf.CTLVersion{Origin: capf.CTLBuilt, Mode: b.command.Mode, Digest: b.command.Digest,
-		Signer: made.Signer.Certificate.Subject.String(), SignedAt: contents.Header.Timestamp, SHA256: capf.HexSHA256(made.Raw), File: made.Raw}, b.change, actor())
+	kept := capf.CTLVersion{Origin: capf.CTLBuilt, Mode: b.mode(), Digest: b.command.Digest,
+		Signer: made.Signer.Certificate.Subject.String(), SignedAt: contents.Header.Timestamp, SHA256: capf.HexSHA256(made.Raw), File: made.Raw}
+	if b.itl != nil {
+		kept.ITL = b.itl.Raw
+	}
+	version, err := b.store.KeepCTL(b.app.ctx, kept, b.change, actor())
 	if err != nil {
 		return err
 	}
-	b.app.say("version %d, cluster security mode %s, signed by %s", version, b.command.Mode, made.Signer.Certificate.Subject)
+	b.app.say("version %d, cluster security mode %s, signed by %s", version, kept.Mode, made.Signer.Certificate.Subject)
+	if err := b.sayLost(made.Raw); err != nil {
+		return err
+	}
+	sayReminders(b.app, ctl.Remind(contents, &b.made, time.Now()))
+	if err := b.sayITL(); err != nil {
+		return err
+	}
 	if oneHardware(b.tokens) {
 		b.app.say("warning: all tokens lie in one piece of hardware: with it they are lost together, and phones take no other list")
 	}
@@ -212,8 +246,40 @@ func (b *building) keep(made *ctl.Successor) error {
 	if b.command.StartOver {
 		b.app.say("--start-over was not needed: phones take this list")
 	}
-	b.app.say("next: `capf ctl distribute`")
+	b.app.say("next: %s", afterBuild)
 	return b.warnBehind()
+}
+
+// mode is the one that was asked for, else that of the list that phones hold. Of an imported one it is not known: then
+// that of the newest list.
+func (b *building) mode() capf.ClusterMode {
+	switch {
+	case b.command.Mode != "":
+		return b.command.Mode
+	case b.field == nil:
+		return capf.ClusterNonSecure
+	}
+	known := cmp.Or(b.field.Mode, b.newest)
+	if known == "" {
+		b.app.say("the security mode under version %d, which was imported, is not known here: taken for %s; if it is another, build with --mode", b.field.Version, capf.ClusterNonSecure)
+	}
+	return cmp.Or(known, capf.ClusterNonSecure)
+}
+
+// sayLost says what the list before has and this one has not: a server that was removed, or what another maker put
+// there.
+func (b *building) sayLost(made []byte) error {
+	if b.field == nil {
+		return nil
+	}
+	difference, err := ctl.Compare(b.field.File, made)
+	if err != nil {
+		return err
+	}
+	for _, line := range difference.Lost() {
+		b.app.say("not carried on from version %d: %s", b.field.Version, plain(line))
+	}
+	return nil
 }
 
 // sayStartOver says what no command can do.
@@ -258,58 +324,16 @@ func (b *building) warnBehind() error {
 	return nil
 }
 
-// contents gathers what the list is made of: tokens, nodes, and the CAPF certificate under the publisher's
-// name, with the next one where there is one.
+// contents gathers what the list is made of, and how it is to be signed.
 func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store, tokens []capf.Token) (ctl.Contents, error) {
-	authority, err := app.authority()
+	contents, err := gatherContents(app, store, tokens)
 	if err != nil {
 		return ctl.Contents{}, err
 	}
-	digest, err := ctl.ParseDigest(c.Digest)
-	if err != nil {
+	if contents.Digest, err = ctl.ParseDigest(c.Digest); err != nil {
 		return ctl.Contents{}, err
 	}
-	contents := ctl.Contents{Timestamp: time.Now().UTC().Truncate(time.Second), Digest: digest, SingleToken: c.SingleToken,
-		// Phones of the 4.1 era are to be spared the element [P], and a list is for all phones of the cluster.
-		SignerVersion: ctl.SignerVersionOmitted}
-	for _, token := range tokens {
-		contents.Tokens = append(contents.Tokens, ctl.SAST{Name: token.Name, Certificate: parseStored(token.Certificate)})
-	}
-	next, err := ca.Next(app.data, ca.System())
-	if err != nil && !capf.HasCode(err, capf.CodeNotFound) {
-		return ctl.Contents{}, err
-	}
-	own := []*x509.Certificate{authority.Certificate}
-	if next != nil {
-		own = append(own, next.Certificate)
-	}
-	return contents, addServers(app, store, &contents, own)
-}
-
-// addServers adds the nodes, and the CAPF certificates under the publisher's name.
-func addServers(app *app, store *sqlite.Store, contents *ctl.Contents, own []*x509.Certificate) error {
-	nodes, err := store.Nodes(app.ctx)
-	if err != nil {
-		return err
-	}
-	for _, node := range nodes {
-		role, err := ctl.ParseRole(string(node.Role))
-		if err != nil {
-			return err
-		}
-		server := ctl.Server{Name: node.Name, DNSName: node.HostName(), Address: node.Address, Role: role, Certificate: parseStored(node.Certificate)}
-		contents.Servers = append(contents.Servers, server)
-		if !node.Publisher {
-			continue
-		}
-		for _, certificate := range own {
-			server.Certificate = certificate
-			contents.CAPF = append(contents.CAPF, server)
-		}
-	}
-	if len(contents.CAPF) == 0 {
-		return &capf.Error{Code: capf.CodeRefused, Message: "no node is the publisher, on which CAPF runs",
-			Hint: "add it with `capf node add NAME --publisher`"}
-	}
-	return nil
+	contents.Timestamp, contents.SingleToken = time.Now().UTC().Truncate(time.Second), c.SingleToken
+	contents.SignerVersion = c.signerVersion(&contents)
+	return contents, nil
 }

@@ -32,6 +32,9 @@ func (c *ctlStatusCommand) Run(app *app) error {
 			return err
 		}
 		statuses := distribute.Status(app.ctx, daemon.Receivers(nodes), payload, daemon.KnownVersions(versions), options)
+		if err := remindOfStatus(app, store, latest); err != nil {
+			return err
+		}
 		return printStatus(app, statuses)
 	})
 }

@@ -27,6 +27,7 @@ type nodeAddCommand struct {
 	Publisher    bool          `help:"This is the publisher, on which CAPF runs; a cluster has one."`
 	DNSName      string        `name:"dns-name" help:"Name by which phones reach it; default: its name." placeholder:"NAME"`
 	Certificate  string        `help:"Its certificate, PEM or DER; without one it cannot stand in a trust list." type:"path" placeholder:"FILE"`
+	TVS          string        `name:"tvs-certificate" help:"Certificate of its trust verification service, PEM or DER, for the ITL." type:"path" placeholder:"FILE"`
 	Target       string        `required:"" help:"Where its files go: file:///dir or sftp://user@host:port/dir" placeholder:"URL"`
 	Certificates string        `help:"Folder for certificates, below the target." default:"Certificates" placeholder:"DIR"`
 	TFTP         string        `name:"tftp" help:"Folder for the trust list, below the target." default:"TFTPPath" placeholder:"DIR"`
@@ -48,6 +49,13 @@ func (c *nodeAddCommand) Run(app *app) error {
 			return err
 		}
 		node.Certificate = der
+	}
+	if c.TVS != "" {
+		der, err := readCertificate(c.TVS)
+		if err != nil {
+			return err
+		}
+		node.TVSCertificate = der
 	}
 	return app.withStore(func(store *sqlite.Store) error {
 		if err := store.AddNode(app.ctx, node, actor()); err != nil {
@@ -114,19 +122,23 @@ func (c *nodeListCommand) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		list := app.list("name", "role", "address", "publisher", "dns-name", "certificate", "target", "certificates", "tftp")
+		list := app.list("name", "role", "address", "publisher", "dns-name", "certificate", "target", "certificates", "tftp", "tvs-certificate")
 		for _, node := range nodes {
-			subject := ""
-			if certificate, err := x509.ParseCertificate(node.Certificate); err == nil {
-				subject = certificate.Subject.String()
-			}
-			if err := list.add(node.Name, node.Role, node.Address.String(), node.Publisher, node.DNSName, subject, node.Target,
-				node.CertificatesDir, node.TFTPDir); err != nil {
+			if err := list.add(node.Name, node.Role, node.Address.String(), node.Publisher, node.DNSName, subjectOf(node.Certificate), node.Target,
+				node.CertificatesDir, node.TFTPDir, subjectOf(node.TVSCertificate)); err != nil {
 				return err
 			}
 		}
 		return list.close()
 	})
+}
+
+// subjectOf gives the subject of a certificate, empty for none.
+func subjectOf(der []byte) string {
+	if certificate := parseStored(der); certificate != nil {
+		return certificate.Subject.String()
+	}
+	return ""
 }
 
 type nodeRemoveCommand struct {
