@@ -5,7 +5,7 @@
 // (ctl-format.md, "Rules"). So nothing is replaced blindly: what is there is read first, a list is only
 // replaced by one that phones holding it would take (ctl.VerifySuccession), every file is written beside
 // its name, flushed, read back and compared by SHA-256, and only when all files of a node are that far are
-// they renamed; the certificates first, the list last. At no moment does a name that servers read hold half
+// they renamed; the certificates first, then an ITL if there is one, the list last. At no moment does a name that servers read hold half
 // a file. What was replaced stays beside as `<file>.old`. A run that was cut off anywhere is finished by the
 // next one.
 //
