@@ -136,6 +136,41 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(checkRead)
 }
 
+// FuzzCompare has any two lists: what the one has and the other has not is told both ways, within the bound.
+func FuzzCompare(f *testing.F) {
+	one := append(slices.Clone(hashRecord), Element{Tag: 77, Value: []byte("x")})
+	f.Add(list(leastHeader(), hashRecord), list(leastHeader(), one, hashRecord))
+	f.Add(list(append(leastHeader(), Element{Tag: 99}), one, one), list(leastHeader(), hashRecord))
+	f.Fuzz(func(t *testing.T, from, to []byte) {
+		var there, back *Difference
+		var err error
+		if got := allocated(func() { there, err = Compare(from, to) }); got > 2*(allowed(from)+allowed(to)) {
+			t.Errorf("%d bytes allocated for files of %d and %d", got, len(from), len(to))
+		}
+		if err != nil {
+			return
+		}
+		if back, err = Compare(to, from); err != nil {
+			t.Fatal(err)
+		}
+		if there.Equal != back.Equal || there.count(Added) != back.count(Removed) || there.count(Removed) != back.count(Added) {
+			t.Errorf("there: %+v\nback: %+v", there, back)
+		}
+		if err := there.Print(io.Discard, "A", "B"); err != nil || there.Equal && len(there.Lost()) > 0 {
+			t.Errorf("%v, %q", err, there.Lost())
+		}
+	})
+}
+
+func (d *Difference) count(kind ChangeKind) (count int) {
+	for _, change := range d.Records {
+		if change.Kind == kind {
+			count++
+		}
+	}
+	return count
+}
+
 // FuzzVerify writes over a signed list in one place, or puts something in between there.
 func FuzzVerify(f *testing.F) {
 	golden := goldens(f)[0]

@@ -126,7 +126,7 @@ func (s *Succession) sort() (fit, others []Candidate, strangers []Needed, err er
 		return nil, nil, nil, fmt.Errorf("the list that phones hold: %w", err)
 	}
 	known := map[*Record]bool{}
-	s.Contents.Tokens = slices.Clone(s.Contents.Tokens)
+	s.Contents.SpellAs(previous)
 	for _, candidate := range s.Candidates {
 		record := previous.sastOf(candidate.Certificate)
 		if record == nil {
@@ -134,7 +134,6 @@ func (s *Succession) sort() (fit, others []Candidate, strangers []Needed, err er
 			continue
 		}
 		known[record] = true
-		s.Contents.spell(candidate.Certificate, record)
 		fit = append(fit, candidate)
 	}
 	for _, record := range previous.RecordsOf(RoleSAST) {
@@ -145,15 +144,14 @@ func (s *Succession) sort() (fit, others []Candidate, strangers []Needed, err er
 	return fit, others, strangers, nil
 }
 
-// spell has a token named as a record of the list that phones hold names it. A record that is wrong about its own
-// certificate is left alone: a list with such a one would not verify.
-func (c *Contents) spell(certificate *x509.Certificate, record *Record) {
-	if record.namesAgree(certificate) != nil {
-		return
-	}
+// SpellAs has the tokens named as a list that phones hold, or will hold, names them. A record of that which is wrong
+// about its own certificate is left alone: a list with such a one would not verify.
+func (c *Contents) SpellAs(list *File) {
+	c.Tokens = slices.Clone(c.Tokens)
 	for i := range c.Tokens {
-		if sameCertificate(c.Tokens[i].Certificate, certificate) {
-			c.Tokens[i].ID = &record.ID
+		token := &c.Tokens[i]
+		if record := list.sastOf(token.Certificate); record != nil && record.namesAgree(token.Certificate) == nil {
+			token.ID = &record.ID
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (c *ctlBuildCommand) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		if err := building.makeITL(made.Signer.Name); err != nil {
+		if err := building.makeITL(made); err != nil {
 			return err
 		}
 		return building.keep(made)

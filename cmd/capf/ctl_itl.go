@@ -29,19 +29,25 @@ func (c *ctlBuildCommand) noteEC(app *app, contents *ctl.Contents) {
 	}
 }
 
-// makeITL makes the ITL, where one is asked for, with the token that signed the list if that will do.
-func (b *building) makeITL(signer string) error {
+// makeITL makes the ITL, where one is asked for, with the token that signed the list if that will do. Its tokens are named
+// as in the list, by which phones may know them.
+func (b *building) makeITL(made *ctl.Successor) error {
 	if !b.command.ITL {
 		return nil
 	}
+	list, err := ctl.Decode(made.Raw)
+	if err != nil {
+		return err
+	}
 	contents := b.made
 	contents.ITL = true
+	contents.SpellAs(list)
 	contents.SignerVersion = b.command.signerVersion(&contents)
 	if err := addTVS(b.app, b.store, &contents); err != nil {
 		return err
 	}
 	candidates := b.candidates()
-	slices.SortStableFunc(candidates, func(x, y ctl.Candidate) int { return rank(x, signer) - rank(y, signer) })
+	slices.SortStableFunc(candidates, func(x, y ctl.Candidate) int { return rank(x, made.Signer.Name) - rank(y, made.Signer.Name) })
 	succession := ctl.Succession{Contents: contents, Candidates: candidates, StartOver: b.command.StartOver}
 	field, err := b.store.FieldITL(b.app.ctx)
 	if err != nil && !capf.HasCode(err, capf.CodeNotFound) {

@@ -128,6 +128,30 @@ func TestFilesForPhones(t *testing.T) {
 	}
 }
 
+// TestITLForPhones: the ITL that was made with the newest list is given as the node has it, and none once a list was made
+// without.
+func TestITLForPhones(t *testing.T) {
+	f := newFileServer(t, "")
+	f.capf("ctl", "build", "--itl")
+	f.start()
+	f.capf("ctl", "distribute")
+	lists := map[string]string{"CTL": "", "ITL": ""}
+	for kind := range lists {
+		list, err := os.ReadFile(filepath.Join(f.node, "TFTPPath", kind+"File.tlv"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists[kind] = string(list)
+		f.want(kind+"File.tlv", http.StatusOK, lists[kind])
+		f.want(kind+"SEP001122334455.tlv", http.StatusOK, lists[kind])
+	}
+	if lists["CTL"] == lists["ITL"] {
+		t.Error("both lists are the same")
+	}
+	f.capf("ctl", "build")
+	f.want("ITLFile.tlv", http.StatusNotFound, "")
+}
+
 // curl asks as it is told, and gives status, body and what went wrong.
 func (f *fileServer) curl(program string, arguments ...string) (status, body string) {
 	f.t.Helper()
