@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"capf/ctl"
-	"capf/ctl/distribute"
 )
 
 // node gives the list that a node has now.
