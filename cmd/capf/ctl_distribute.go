@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/go-multierror"
 
@@ -56,6 +54,8 @@ type distribution struct {
 	payload *distribute.Payload
 	nodes   []capf.Node
 	known   func([sha256.Size]byte) (int, bool)
+
+	delivering *delivering // nil where nothing is changed
 }
 
 // choose finds the list, what goes with it, and the nodes that are meant.
@@ -96,15 +96,8 @@ func (d *distribution) run(options distribute.Options) error {
 			return err
 		}
 	}
-	results := d.do(options, false)
-	for _, result := range results {
-		delivery := capf.Delivery{Node: result.Node, Version: d.list.Version, Outcome: string(result.Outcome), Detail: result.Error, At: time.Now().UTC()}
-		// Also when it was interrupted: what was done is to be known the next time.
-		if err := d.store.RecordDelivery(context.WithoutCancel(d.app.ctx), delivery); err != nil {
-			return err
-		}
-	}
-	return d.print(results)
+	d.delivering = &delivering{app: d.app, store: d.store, version: d.list.Version}
+	return d.delivering.close(d.print(d.do(options, false)))
 }
 
 // do visits the nodes. Lists that the store has from before ours are known to have come before it.
@@ -117,7 +110,12 @@ func (d *distribution) do(options distribute.Options, dry bool) []distribute.Res
 	if !dry || d.command.DryRun {
 		progress := d.app.newNodeProgress(len(d.nodes))
 		defer progress.done()
-		options.Progress, options.Step = progress.ends, progress.step
+		options.Progress, options.Step = func(result distribute.Result) {
+			if d.delivering != nil {
+				d.delivering.ends(result)
+			}
+			progress.ends(result)
+		}, progress.step
 	}
 	return distribute.Distribute(d.app.ctx, daemon.Receivers(d.nodes), d.payload, options)
 }
