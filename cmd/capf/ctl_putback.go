@@ -16,13 +16,21 @@ import (
 // the list that they hold, which does not count: what counts for phones is who signed (ctl-format.md, "Rules").
 func (d *distribution) putBack(options distribute.Options) error {
 	refusals := multierror.Append(nil, d.checkField())
-	for _, result := range d.do(options, true) {
+	var failures *multierror.Error
+	results := d.do(options, true)
+	for _, result := range results {
 		if result.Outcome == distribute.Refused {
 			refusals = multierror.Append(refusals, d.notPutBack(result.Err, ""))
+		}
+		if result.Err != nil {
+			failures = multierror.Append(failures, d.notPutBack(result.Err, "bring one of the nodes back first"))
 		}
 	}
 	if refusals.ErrorOrNil() != nil {
 		return refusals
+	}
+	if failures != nil && len(failures.Errors) == len(results) {
+		return failures // it would be the newest, also for phones that ask the service, and nobody was asked
 	}
 	again := d.list
 	again.AddedAt = time.Time{}
