@@ -44,19 +44,32 @@ func checkFolderURL(address *url.URL) error {
 	return nil
 }
 
+// MakeFolder makes the folders between as well, and those that it makes readable for everyone whatever the umask.
 func (t *folderTarget) MakeFolder(folder string) error {
 	if info, err := t.root.Stat(folder); err == nil && info.IsDir() {
 		return nil
 	}
-	if err := t.root.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	for ; folder != "."; folder = path.Dir(folder) {
-		if err := t.sync(path.Dir(folder)); err != nil {
+	for _, made := range withParents(folder) {
+		err := t.root.Mkdir(made, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue // what is there and no folder fails with what is below
+		}
+		if err == nil {
+			err = t.root.Chmod(made, 0o755)
+		}
+		if err := cmp.Or(err, t.sync(path.Dir(made))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// withParents gives the folders down to this one, the outermost first.
+func withParents(folder string) (all []string) {
+	for ; folder != "."; folder = path.Dir(folder) {
+		all = append([]string{folder}, all...)
+	}
+	return all
 }
 
 func (t *folderTarget) Exists(name string) (bool, error) {

@@ -84,9 +84,42 @@ func (t *sftpTarget) checkBase() error {
 	})
 }
 
-// MakeFolder makes the folders between as well.
+// MakeFolder makes the folders between as well, and those that it makes readable for everyone whatever the umask there:
+// the TFTP server runs as someone else.
 func (t *sftpTarget) MakeFolder(folder string) error {
-	return t.do("make folder", folder, t.files.MkdirAll)
+	all := withParents(folder)
+	there := len(all)
+	err := t.do("look at", folder, func(string) error {
+		for ; there > 0; there-- {
+			info, err := t.files.Stat(t.full(all[there-1]))
+			if err == nil && !info.IsDir() {
+				return syscall.ENOTDIR
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, made := range all[there:] {
+		if err := t.do("make folder", made, t.makeFolder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *sftpTarget) makeFolder(full string) error {
+	if err := t.files.Mkdir(full); err != nil {
+		if info, problem := t.files.Lstat(full); problem == nil && info.IsDir() {
+			return nil // made for another file at the same time
+		}
+		return err
+	}
+	return supported(t.files.Chmod(full, 0o755))
 }
 
 // Exists looks at the name itself, not at what a link points to.
