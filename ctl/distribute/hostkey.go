@@ -18,8 +18,9 @@ import (
 // hostKeys are the keys by which servers are known. None is ever added from here: whoever stands between would
 // only have to be there the first time.
 type hostKeys struct {
-	path  string
-	check ssh.HostKeyCallback
+	path        string
+	check       ssh.HostKeyCallback
+	authorities map[int]bool // the lines that have no key of a host, but of who certifies some
 }
 
 // loadHostKeys reads a file in the format of ssh(1). One that is not there knows nobody.
@@ -32,11 +33,18 @@ func loadHostKeys(path string) (*hostKeys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("known hosts: %w; mend the file", err)
 	}
-	return &hostKeys{path, check}, nil
+	authorities, err := authorityLines(path)
+	if err != nil {
+		return nil, fmt.Errorf("known hosts: %w", err)
+	}
+	return &hostKeys{path, check, authorities}, nil
 }
 
 // verify is the ssh.HostKeyCallback.
 func (k *hostKeys) verify(address string, remote net.Addr, key ssh.PublicKey) error {
+	if certificate, ok := key.(*ssh.Certificate); ok {
+		return k.verifyCertificate(address, remote, certificate)
+	}
 	err := k.check(address, remote, key)
 	var unknown *knownhosts.KeyError
 	var revoked *knownhosts.RevokedError
@@ -50,7 +58,11 @@ func (k *hostKeys) verify(address string, remote net.Addr, key ssh.PublicKey) er
 		return fmt.Errorf("%w: %s shows %s, and %s has none for it; compare that with `ssh-keygen -lf` on the server itself, then: %s",
 			errHostKeyUnknown, address, describeKey(key), k.path, k.add(address, key))
 	case errors.As(err, &unknown):
-		known := sameKind(unknown.Want, key)
+		authorities, keys := k.split(unknown.Want)
+		if len(keys) == 0 {
+			return k.withoutCertificate(address, key, authorities[0])
+		}
+		known := sameKind(keys, key)
 		return fmt.Errorf("%w: %s shows %s, but %s, line %d, has %s; somebody may stand between. If the server really has a new one, as `ssh-keygen -lf` there shows: ssh-keygen -f %s -R %s && %s",
 			errHostKeyChanged, address, describeKey(key), known.Filename, known.Line, describeKey(known.Key),
 			shellWord(k.path), shellWord(knownhosts.Normalize(address)), k.add(address, key))
@@ -80,31 +92,43 @@ func (k *hostKeys) add(address string, key ssh.PublicKey) string {
 
 func shellWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
-// algorithms gives the kinds of host key to ask for, those that are known of the server first: it shows one only,
-// and another kind than the known one would look like a change.
-func (k *hostKeys) algorithms(address string) []string {
-	var known []string
+// known gives what is known of a server.
+func (k *hostKeys) known(address string) []knownhosts.KnownKey {
 	probe, err := ssh.NewPublicKey(make(ed25519.PublicKey, ed25519.PublicKeySize))
 	if err != nil {
 		return nil // not reached: the key has its size
 	}
 	var unknown *knownhosts.KeyError
 	if errors.As(k.check(address, &net.TCPAddr{}, probe), &unknown) {
-		for _, one := range unknown.Want {
-			known = append(known, signaturesOf(one.Key.Type())...)
-		}
+		return unknown.Want
 	}
-	var first, then []string
+	return nil
+}
+
+// algorithms gives the kinds of host key to ask for, those that are known of the server first: it shows one only,
+// and another kind than the known one would look like a change. Certificates come before them where an authority is
+// known, and are not asked for elsewhere.
+func (k *hostKeys) algorithms(address string) []string {
+	authorities, keys := k.split(k.known(address))
+	var known []string
+	for _, one := range keys {
+		known = append(known, signaturesOf(one.Key.Type())...)
+	}
+	var certified, first, then []string
 	for _, algorithm := range ssh.SupportedAlgorithms().HostKeys {
 		switch {
 		case strings.Contains(algorithm, "-cert-"):
+			certified = append(certified, algorithm)
 		case slices.Contains(known, algorithm):
 			first = append(first, algorithm)
 		default:
 			then = append(then, algorithm)
 		}
 	}
-	return append(first, then...)
+	if len(authorities) == 0 {
+		certified = nil
+	}
+	return slices.Concat(certified, first, then)
 }
 
 // signaturesOf gives the signatures of a kind of key. RSA keys do not sign by SHA-1 here.
