@@ -74,6 +74,9 @@ func unreached(node Node, err error) NodeCheck {
 	result := NodeCheck{Node: node.Name, Reachable: No, HostKey: Unknown, Login: Unknown, Err: err}
 	var at *stageError
 	if errors.As(err, &at) {
+		if at.stage == stageBegin {
+			result.Reachable = Unknown
+		}
 		if at.stage > stageReach {
 			result.Reachable, result.HostKey = Yes, No
 		}

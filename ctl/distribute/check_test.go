@@ -61,6 +61,34 @@ func TestCheckServers(t *testing.T) {
 	}
 }
 
+// What was not looked at is unknown; and a server is known also where there is no way to log in.
+func TestCheckWithoutLogin(t *testing.T) {
+	server := sshdtest.Start(t, sshdtest.Options{})
+	node, _ := sftpNode(t, "sub1", server)
+	nameless := Node{Name: "sub1", Target: strings.Replace(node.Target, server.User+"@", "", 1)}
+	unknown := filepath.Join(t.TempDir(), "none")
+	for name, test := range map[string]struct {
+		node   Node
+		change func(s *SSH)
+		words  string
+		want   string
+	}{
+		"no way":              {node, func(s *SSH) { s.Identities = nil }, "yes yes no", "no way to log in"},
+		"no way, not known":   {node, func(s *SSH) { s.Identities, s.KnownHosts = nil, unknown }, "yes no unknown", server.Fingerprint(t)},
+		"a dead agent":        {node, func(s *SSH) { s.Identities, s.Agent = nil, unknown }, "yes yes no", "agent: "},
+		"no name":             {nameless, func(*SSH) {}, "unknown unknown unknown", "no name to log in with"},
+		"no key there":        {node, func(s *SSH) { s.Identities = []string{unknown} }, "unknown unknown unknown", unknown},
+		"not readable at all": {node, func(s *SSH) { s.KnownHosts = t.TempDir() }, "unknown unknown unknown", "known hosts"},
+	} {
+		_, settings := over(t, server)
+		test.change(settings)
+		check := Check(t.Context(), []Node{test.node}, settings.options())[0]
+		if check.Good || words(check) != test.words || !strings.Contains(check.Error, test.want) {
+			t.Errorf("%s: %s, %q; want %s, %q", name, words(check), check.Error, test.words, test.want)
+		}
+	}
+}
+
 func TestCheckFolders(t *testing.T) {
 	node, folder := node(t, "pub")
 	put(t, folder, "Certificates/x", nil)

@@ -20,7 +20,8 @@ type stage int
 
 // The stages of a connection, in their order.
 const (
-	stageReach stage = iota
+	stageBegin stage = iota // nobody was asked yet
+	stageReach
 	stageHostKey
 	stageLogin
 	stageFiles
@@ -43,7 +44,7 @@ func (l *login) open(ctx context.Context, address *url.URL) (Target, error) {
 	}
 	name, err := l.name(address)
 	if err != nil {
-		return nil, &stageError{stageLogin, err}
+		return nil, &stageError{stageBegin, err}
 	}
 	deadline := time.Now().Add(l.ConnectTimeout)
 	conn, err := l.dial(ctx, hostAndPort(address), deadline)
@@ -108,13 +109,11 @@ func (l *login) handshake(ctx context.Context, conn net.Conn, address *url.URL, 
 	return target, nil
 }
 
-// shake knows the server and logs in.
+// shake knows the server and logs in. The server is to be known also where there is no way to log in: the first that an
+// administrator has to do is to compare its key.
 func (l *login) shake(ctx context.Context, conn net.Conn, address, name string) (*ssh.Client, error) {
-	methods, finish, err := l.methods(ctx)
+	methods, finish, noWay := l.methods(ctx)
 	defer finish()
-	if err != nil {
-		return nil, &stageError{stageLogin, err}
-	}
 	at := stageReach
 	var hostKeyErr error
 	config := &ssh.ClientConfig{User: name, Auth: methods, HostKeyAlgorithms: l.hosts.algorithms(address),
@@ -131,6 +130,8 @@ func (l *login) shake(ctx context.Context, conn net.Conn, address, name string) 
 		return ssh.NewClient(inner, channels, requests), nil
 	case hostKeyErr != nil:
 		return nil, &stageError{at, hostKeyErr}
+	case at == stageLogin && noWay != nil:
+		return nil, &stageError{at, noWay}
 	case at == stageLogin:
 		return nil, &stageError{at, fmt.Errorf("log in as %q: %w; see what the server allows this name", name, plainError(err))}
 	}

@@ -3,6 +3,7 @@ package distribute
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +50,7 @@ func (s SSH) Opener() Opener {
 	return func(ctx context.Context, address *url.URL) (Target, error) {
 		login, err := load()
 		if err != nil {
-			return nil, err
+			return nil, &stageError{stageBegin, err}
 		}
 		return login.open(ctx, address)
 	}
@@ -105,6 +106,9 @@ func loadIdentity(path, passphrase string) (ssh.Signer, error) {
 			return nil, errors.New("it has a passphrase; give that in the environment, or let an agent hold the key")
 		}
 		key, err = ssh.ParsePrivateKeyWithPassphrase(content, []byte(passphrase))
+		if errors.Is(err, x509.IncorrectPasswordError) {
+			return nil, errors.New("the passphrase is not that of the key; mend it in the environment")
+		}
 	}
 	return key, err
 }

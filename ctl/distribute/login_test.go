@@ -157,7 +157,7 @@ func TestKeyFiles(t *testing.T) {
 	server.Lock(t, "open sesame")
 	wantError(t, "a key with a passphrase", reach(t, node, settings), server.Login, "passphrase")
 	settings.Passphrase = "wrong"
-	wantError(t, "a wrong passphrase", reach(t, node, settings), server.Login)
+	wantError(t, "a wrong passphrase", reach(t, node, settings), server.Login, "not that of the key")
 	settings.Passphrase = "open sesame"
 	if err := reach(t, node, settings); err != nil {
 		t.Errorf("the passphrase: %v", err)
