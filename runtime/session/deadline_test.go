@@ -7,12 +7,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
 	"capf/runtime/capf"
 	"capf/runtime/session"
+	"capf/runtime/store/sqlite"
 	"capf/runtime/wire"
 )
 
@@ -173,5 +175,37 @@ func TestDrippingDoesNotExtend(t *testing.T) {
 	h.expect(wire.CommandEndSession)
 	if found := s.phone(device); s.status(device) != capf.StatusFailed || *found.LastResult != capf.ResultTimedOut {
 		t.Errorf("status %s, result %v", s.status(device), found.LastResult)
+	}
+}
+
+// A deadline that passes while the phone makes its key: nothing is issued, and the operation has expired. It does not
+// stay in progress for as long as the service runs.
+func TestOperationExpiresDuringTheSession(t *testing.T) {
+	s := newService(t, usual())
+	clock := &settable{now: time.Now()}
+	late, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(s.folder, "capf.db"), Clock: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = late.Close() })
+	s.change(func(server *session.Server) { server.Operations = late })
+	s.pending(device, capf.OperationInstall, capf.P256)
+	h := s.halting(t, tls.VersionTLS12)
+	if status := s.status(device); status != capf.StatusInProgress {
+		t.Fatalf("status %s", status)
+	}
+	clock.set(s.phone(device).Last.CompletesBy.Add(time.Second))
+	h.write(h.key())
+	h.expect(wire.CommandEndSession)
+	after := s.phone(device)
+	if status := after.Last.Status(clock.Now(), instance); status != capf.StatusExpired || len(s.certificates(device)) != 0 {
+		t.Errorf("status %s, %d certificates", status, len(s.certificates(device)))
+	}
+	if after.Last.Serving != "" || after.LastResult == nil || *after.LastResult != capf.ResultTimedOut {
+		t.Errorf("served by %q, result %v", after.Last.Serving, after.LastResult)
+	}
+	_, attempts := s.onRecord(t, device)
+	if len(attempts) != 1 || attempts[0].Detail != "the deadline passed during the session" {
+		t.Errorf("attempts %+v", attempts)
 	}
 }

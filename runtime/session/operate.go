@@ -109,11 +109,13 @@ const releaseAgain = time.Second
 // of the phone takes over, and this with it, or the service stops: an operation that seems to be served would
 // never expire.
 func (s *session) release(service context.Context, ref capf.OperationRef, cause error) {
-	if cause == nil || capf.HasCode(cause, capf.CodeSuperseded) {
-		return // done, or no longer ours to touch
+	if cause == nil {
+		return
 	}
 	result := resultOf(cause)
-	s.view.noted(result)
+	if !capf.HasCode(cause, capf.CodeSuperseded) {
+		s.view.noted(result)
+	}
 	err := s.releaseWithin(context.Background(), ref, result)
 	if err == nil {
 		return
@@ -134,10 +136,11 @@ func (s *session) releaseWithin(ctx context.Context, ref capf.OperationRef, resu
 }
 
 // resultOf tells a phone that broke the line or the protocol from one that was silent too long, and both
-// from causes here.
+// from causes here. Of an operation that is superseded the store has nothing to release, unless it was the
+// deadline that ended it.
 func resultOf(cause error) capf.Result {
 	switch {
-	case isTimeout(cause):
+	case isTimeout(cause), capf.HasCode(cause, capf.CodeSuperseded):
 		return capf.ResultTimedOut
 	case isLineBroken(cause), wire.IsProtocol(cause), capf.HasCode(cause, capf.CodePeer):
 		return capf.ResultCommunication
