@@ -36,7 +36,10 @@ func (s *session) install(ctx context.Context) (capf.Outcome, error) {
 // operation can make that nobody confirms.
 func (s *session) certify(ctx context.Context, encoded []byte, key crypto.PublicKey, known bool) (der []byte, id int64, problem *capf.Outcome, err error) {
 	if known {
-		if der, id, err = s.issuedBefore(ctx, capf.HexSHA256(encoded)); err != nil || der != nil {
+		if der, id, err = s.issuedBefore(ctx, capf.HexSHA256(encoded)); err == nil && der != nil {
+			err = s.stillPending(ctx)
+		}
+		if err != nil || der != nil {
 			return der, id, nil, err
 		}
 	}
@@ -62,6 +65,20 @@ func (s *session) issuedBefore(ctx context.Context, keySHA256 string) (der []byt
 		return nil
 	})
 	return der, id, err
+}
+
+// stillPending gives CodeSuperseded where the operation is no longer the one pending. A certificate that is handed
+// over again is not recorded again, which would tell.
+func (s *session) stillPending(ctx context.Context) error {
+	now, err := s.server.Phones.Phone(ctx, s.device)
+	if err != nil && !capf.HasCode(err, capf.CodeNotFound) {
+		return err
+	}
+	if err == nil && now.Last.IsPending(s.server.Clock()) && now.Last.Ref == s.phone.Last.Ref {
+		return nil
+	}
+	return &capf.Error{Code: capf.CodeSuperseded, Message: fmt.Sprintf("operation %d is no longer pending as it was when the session began", s.phone.Last.Ref.ID),
+		Hint: "the phone has to ask again"}
 }
 
 func outcomeOf(problem *capf.Outcome) capf.Outcome {

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -250,6 +251,35 @@ func TestOperationChangedDuringTheSession(t *testing.T) {
 			if got := s.status(device); got != want {
 				t.Errorf("status %s, want %s", got, want)
 			}
+		})
+	}
+}
+
+// The line broke before the phone had its certificate, and it comes again with the same key: what was made for the
+// operation is not handed over once that is no longer the one pending.
+func TestOperationChangedBeforeTheSameKeyComesAgain(t *testing.T) {
+	none, install, size := capf.OperationNone, capf.OperationInstall, capf.RSA2048
+	for name, change := range map[string]func(*service) error{
+		"withdrawn": func(s *service) error { s.set(capf.PhoneChange{Device: device, Operation: &none}); return nil },
+		"replaced":  func(s *service) error { s.set(capf.PhoneChange{Device: device, Operation: &install}); return nil },
+		"amended":   func(s *service) error { s.set(capf.PhoneChange{Device: device, KeySize: &size}); return nil },
+		"removed":   func(s *service) error { return s.store.RemovePhones(t.Context(), []string{device}, "test") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t, usual())
+			s.pending(device, install, capf.P256)
+			first := s.halting(t, tls.VersionTLS12)
+			key := first.key()
+			first.write(key)
+			first.expect(wire.CommandStoreCertificateRequest)
+			first.line.Close()
+			again := s.halting(t, tls.VersionTLS12)
+			if err := change(s); err != nil {
+				t.Fatal(err)
+			}
+			binary.BigEndian.PutUint32(key[2:], again.id)
+			again.write(key)
+			again.expect(wire.CommandEndSession)
 		})
 	}
 }
