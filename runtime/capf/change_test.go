@@ -181,6 +181,10 @@ func TestInProgressBelongsToTheLivingService(t *testing.T) {
 			t.Errorf("living %q: %s, want %s", living, got, want)
 		}
 	}
+	record.CompletesBy = noon
+	if got, late := record.Status(noon, "one"), record.Status(noon.Add(time.Second), "one"); got != capf.StatusInProgress || late != capf.StatusExpired {
+		t.Errorf("at the deadline %s, after it %s", got, late)
+	}
 }
 
 func TestWarnings(t *testing.T) {

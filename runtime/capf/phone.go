@@ -103,10 +103,10 @@ func (r *OperationRecord) Status(now time.Time, living string) Status {
 		return StatusFailed
 	case r.Ending == EndingExpired:
 		return StatusExpired
+	case r.isPast(now):
+		return StatusExpired // also while a session carries it out, which can still bring it to success
 	case r.isServed(living):
 		return StatusInProgress
-	case r.isPast(now):
-		return StatusExpired
 	}
 	return StatusPending
 }
