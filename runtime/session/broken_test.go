@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -9,13 +10,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"capf/runtime/capf"
 	"capf/runtime/phone"
+	"capf/runtime/session"
 	"capf/runtime/wire"
 )
 
@@ -124,6 +128,8 @@ func answer(name string) wire.AuthenticationResponse {
 // Bad input ends the session and leaves the phone as it was.
 func TestBadInput(t *testing.T) {
 	s := newService(t, usual())
+	var log bytes.Buffer
+	s.change(func(server *session.Server) { server.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	s.pending(device, capf.OperationInstall, capf.RSA1024)
 	good, err := wire.Encode(answer(device).Message(1))
 	if err != nil {
@@ -163,6 +169,10 @@ func TestBadInput(t *testing.T) {
 	}
 	if outcome := s.call(s.config(device)); outcome.Err != nil {
 		t.Errorf("afterwards: %v", outcome.Err)
+	}
+	s.stop()
+	if text := log.String(); strings.Contains(text, "code=internal") || !strings.Contains(text, "code=peer") {
+		t.Errorf("a breach of the protocol is logged as %s", text)
 	}
 }
 

@@ -107,7 +107,7 @@ func (s *session) run(ctx context.Context) {
 		s.log.Error("session cannot be carried out: line closed, so that the phone tries again", "error", err)
 		return
 	default:
-		s.log.Info("session refused", "reason", reason, "code", capf.CodeOf(err), "error", err)
+		s.log.Info("session refused", "reason", reason, "code", capf.CodeOf(s.classify(err)), "error", err)
 	}
 	if err := s.send(wire.EndSession{Reason: wire.Some(reason)}.Message(s.id)); err != nil {
 		s.log.Info("the end of the session did not reach the phone", "error", err)
