@@ -47,7 +47,7 @@ func (s *Story) Diagnose(at Moment) Diagnosis {
 		return s.diagnoseSuccess(at)
 	case StatusFailed:
 		return Diagnosis{fmt.Sprintf("%s failed at %s: %s%s", last.Operation, FormatTime(last.EndedAt), resultText(last.Result), detailText(last.Detail)) + s.idleText(last.EndedAt),
-			stepAfter(last.Result, s.setAgain())}
+			s.stepAfter(last.Result)}
 	case StatusExpired:
 		return s.diagnoseExpired()
 	case StatusInProgress:
@@ -135,7 +135,7 @@ func (s *Story) diagnoseAttempts(attempts []Attempt) Diagnosis {
 	default:
 		text = "the phone was refused " + text
 	}
-	return Diagnosis{fmt.Sprintf("%s: %s%s", text, newest.Result, detailText(newest.Detail)) + s.handshakeText(newest.At), stepAfter(&newest.Result, s.setAgain())}
+	return Diagnosis{fmt.Sprintf("%s: %s%s", text, newest.Result, detailText(newest.Detail)) + s.handshakeText(newest.At), s.stepAfter(&newest.Result)}
 }
 
 // diagnoseSilence is for a phone that has not said its name since the operation was set.
@@ -172,10 +172,13 @@ func (s *Story) callStep(at Moment) string {
 	return "reset the phone (`capf phone reset " + s.Phone.Device + "`): it then loads its configuration, which must name this service (capfList) and the mode (capfAuthMode)"
 }
 
-func (s *Story) setAgain() string {
+func (s *Story) setAgain() string { return s.setWith("") }
+
+// setWith gives the command that sets the operation anew, with those flags.
+func (s *Story) setWith(flags string) string {
 	operation := OperationInstall
 	if s.Phone.Last != nil {
 		operation = s.Phone.Last.Operation
 	}
-	return fmt.Sprintf("`capf phone set %s --operation %s`", s.Phone.Device, operation)
+	return fmt.Sprintf("`capf phone set %s --operation %s%s`", s.Phone.Device, operation, flags)
 }

@@ -55,7 +55,7 @@ func TestDiagnosis(t *testing.T) {
 		"success":     {story: storyOf(capf.AuthByString, ended(capf.EndingSuccess, capf.ResultSuccess, "")), text: []string{"install succeeded at " + capf.FormatTime(noon)}, step: []string{"none"}},
 		"no LSC":      {story: storyOf(capf.AuthByString, ended(capf.EndingSuccess, capf.ResultFetchedNone, "")), text: []string{"fetched, no certificate"}, step: []string{"none"}},
 		"failed":      {story: storyOf(capf.AuthByString, ended(capf.EndingFailed, capf.ResultFailed, "no key")), text: []string{"install failed", "no key"}, step: []string{"trace the phone", "--operation install"}},
-		"string void": {story: storyOf(capf.AuthByString, ended(capf.EndingFailed, capf.ResultInvalidAuthString, "too many")), text: []string{"invalid authentication string, too many"}, step: []string{"--auth-string generate"}},
+		"string void": {story: storyOf(capf.AuthByString, ended(capf.EndingFailed, capf.ResultInvalidAuthString, "too many")), text: []string{"invalid authentication string, too many"}, step: []string{"`capf phone set " + storyDevice + " --operation install --auth-string generate`;"}},
 		"LSC ended since": {story: storyOf(capf.AuthByLSC, func(story *capf.Story, last *capf.OperationRecord) {
 			ended(capf.EndingSuccess, capf.ResultSuccess, "")(story, last)
 			story.Phone.LSCKnown, story.Phone.LSC = capf.LSCInstalled, &capf.Certificate{NotAfter: noon.Add(-time.Second)}
@@ -86,7 +86,7 @@ func TestDiagnosis(t *testing.T) {
 			attempt(20, capf.ResultInvalidAuthString, ""), attempt(-20, capf.ResultInvalidAuthString, ""))),
 			text: []string{"a wrong authentication string was entered 2 times, last at " + capf.FormatTime(asked.Add(30*time.Minute)) + " from 192.0.2.7"}, step: []string{"capf report", "generate"}},
 		"certificate not trusted": {living: "x", story: storyOf(capf.AuthByLSC, withAttempts(attempt(1, capf.ResultInvalidLSC, "issued by nobody known"))),
-			text: []string{"the certificate of the phone was not accepted once", "invalid LSC, issued by nobody known"}, step: []string{"capf anchor list", "--auth authentication-string"}},
+			text: []string{"the certificate of the phone was not accepted once", "invalid LSC, issued by nobody known"}, step: []string{"capf anchor list", "`capf phone set " + storyDevice + " --operation install --auth authentication-string`"}},
 		"MIC not trusted": {living: "x", story: storyOf(capf.AuthByMIC, withAttempts(attempt(1, capf.ResultInvalidMIC, ""))), text: []string{"not accepted"}, step: []string{"--kind mic"}},
 		"no certificate": {living: "x", story: storyOf(capf.AuthByMIC, withAttempts(attempt(1, capf.ResultInvalidCredentials, "the phone showed no certificate"))),
 			text: []string{"the phone showed no certificate"}, step: []string{"one that the phone can fulfil"}},

@@ -5,20 +5,21 @@ import (
 	"time"
 )
 
-// stepAfter says what to do after a result; again is the command that sets the operation anew.
-func stepAfter(result *Result, again string) string {
+// stepAfter says what to do after a result.
+func (s *Story) stepAfter(result *Result) string {
+	again, byString := s.setAgain(), s.setWith(" --auth "+string(AuthByString))
 	if result == nil {
 		return "set it again: " + again
 	}
 	switch *result {
 	case ResultInvalidAuthString:
-		return "see the string in `capf report`, or make a new one: " + again + " --auth-string generate; after ten wrong ones none is compared for ten minutes"
+		return "see the string in `capf report`, or make a new one: " + s.setWith(" --auth-string generate") + "; after ten wrong ones none is compared for ten minutes"
 	case ResultInvalidLSC:
-		return "see `capf anchor list` for the issuers whose LSCs are trusted; with an LSC that is revoked or has ended, change the authentication mode: " + again + " --auth " + string(AuthByString)
+		return "see `capf anchor list` for the issuers whose LSCs are trusted; with an LSC that is revoked or has ended, change the authentication mode: " + byString
 	case ResultInvalidMIC:
-		return "add the manufacturer's CA (`capf anchor add --kind mic`), or change the authentication mode: " + again + " --auth " + string(AuthByString)
+		return "add the manufacturer's CA (`capf anchor add --kind mic`), or change the authentication mode: " + byString
 	case ResultInvalidCredentials:
-		return "change the authentication mode to one that the phone can fulfil: " + again + " --auth " + string(AuthByString)
+		return "change the authentication mode to one that the phone can fulfil: " + byString
 	case ResultCommunication:
 		return "wait: a phone whose line broke tries again after 30 s, up to three times; then reset it, and see the network between (firewalls that drop silent connections)"
 	case ResultTimedOut:
