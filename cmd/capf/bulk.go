@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -50,15 +51,29 @@ func (c *bulkApplyCommand) Run(app *app) error {
 
 func (c *bulkApplyCommand) read(app *app) ([]capf.PhoneChange, error) {
 	var source io.Reader = app.stdin
+	name := "standard input"
 	if c.File != "-" {
 		file, err := os.Open(c.File)
 		if err != nil {
 			return nil, &capf.Error{Code: capf.CodeInvalid, Message: "bulk file", Err: err, Hint: "name a CSV file, or - for standard input"}
 		}
 		defer file.Close()
-		source = file
+		source, name = file, c.File
 	}
-	return capf.ReadBulk(source)
+	changes, err := capf.ReadBulk(source)
+	return changes, inFile(name, err)
+}
+
+// inFile puts the file before each of the problems found in it.
+func inFile(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var all []error
+	for _, one := range lines(err) {
+		all = append(all, fmt.Errorf("%s: %w", name, one))
+	}
+	return errors.Join(all...)
 }
 
 // tell says how many operations began, and collects the warnings that many rows share.
