@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // PhoneChange is what an administrator asks of one phone; nil leaves a value alone.
@@ -140,9 +141,9 @@ func (p *Phone) end(ending Ending, now time.Time, by, detail string) *OperationR
 
 func (c PhoneChange) applySettings(p *Phone) error {
 	if c.Description != nil {
-		if len(*c.Description) > maxDescription || strings.ContainsFunc(*c.Description, isControl) {
+		if len(*c.Description) > maxDescription || !utf8.ValidString(*c.Description) || strings.ContainsFunc(*c.Description, isControl) {
 			return &Error{Code: CodeInvalid, Message: "description",
-				Hint: fmt.Sprintf("use at most %d bytes, none of them a control character", maxDescription)}
+				Hint: fmt.Sprintf("use at most %d bytes of UTF-8, none of them a control character", maxDescription)}
 		}
 		p.Description = *c.Description
 	}

@@ -139,6 +139,7 @@ func TestRulesRefuse(t *testing.T) {
 		"string with null string":      {bare, capf.PhoneChange{AuthMode: to(capf.AuthByNullString), AuthString: digits(t, "12345678")}, capf.CodeInvalid},
 		"deadline that has passed":     {bare, capf.PhoneChange{Operation: to(capf.OperationInstall), CompletesBy: to(noon.Add(-time.Second))}, capf.CodeInvalid},
 		"deadline without operation":   {bare, capf.PhoneChange{CompletesBy: to(noon.Add(time.Hour))}, capf.CodeInvalid},
+		"description that is no UTF-8": {bare, capf.PhoneChange{Description: to("caf\xe9")}, capf.CodeInvalid},
 		"description with a line feed": {bare, capf.PhoneChange{Description: to("a\nb")}, capf.CodeInvalid},
 	} {
 		test.change.Device = test.phone.Device
