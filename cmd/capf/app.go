@@ -97,11 +97,19 @@ func (a *app) logger(settings config.Log) (*slog.Logger, *slog.LevelVar, error) 
 	}
 	level := new(slog.LevelVar)
 	level.Set(configured)
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: logTime}
 	if settings.Format == "json" {
 		return slog.New(slog.NewJSONHandler(a.stderr, options)), level, nil
 	}
 	return slog.New(slog.NewTextHandler(a.stderr, options)), level, nil
+}
+
+// logTime writes the time of a line as all other times are written: UTC, whole seconds.
+func logTime(groups []string, attr slog.Attr) slog.Attr {
+	if len(groups) == 0 && attr.Key == slog.TimeKey && attr.Value.Kind() == slog.KindTime {
+		return slog.String(slog.TimeKey, capf.FormatTime(attr.Value.Time()))
+	}
+	return attr
 }
 
 // actor is the person at the keyboard, for the history.
