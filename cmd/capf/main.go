@@ -35,7 +35,7 @@ import (
 )
 
 type commands struct {
-	Data     string `help:"Directory of the store, the keys and the traces." env:"CAPF_DATA" default:"capf-data" type:"path" placeholder:"DIR"`
+	Data     string `help:"Directory of the store, the keys and the traces." env:"CAPF_DATA" default:"${data}" type:"path" placeholder:"DIR"`
 	Config   string `help:"Configuration of this machine (TOML)." type:"path" placeholder:"FILE"`
 	JSON     bool   `help:"Print one JSON document." name:"json"`
 	LogLevel string `help:"debug, info, warn or error." placeholder:"LEVEL"`
@@ -60,6 +60,9 @@ type commands struct {
 	Simulate    simulateCommand     `cmd:"" help:"Phones that speak the protocol, for trials and load."`
 }
 
+// defaultData is the data directory where neither --data nor $CAPF_DATA names one.
+const defaultData = "capf-data"
+
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run carries out one command and gives the exit status.
@@ -69,7 +72,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var commands commands
-	parser, err := kong.New(&commands, kong.Name("capf"), kong.Writers(stdout, stderr),
+	parser, err := kong.New(&commands, kong.Name("capf"), kong.Vars{"data": defaultData}, kong.Writers(stdout, stderr),
 		kong.Description("Certificates for Cisco IP phones: migrate from CAPF 1.0, distribute the trust list, serve phones."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
@@ -78,6 +81,9 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	parsed, err := parser.Parse(arguments)
 	if err != nil {
 		return report(stderr, usageError(err))
+	}
+	if commands.Data == "" { // $CAPF_DATA is there and empty
+		commands.Data = kong.ExpandPath(defaultData)
 	}
 	app := &app{ctx: ctx, data: commands.Data, config: commands.Config, json: commands.JSON, logLevel: commands.LogLevel,
 		stdin: stdin, stdout: stdout, stderr: stderr}

@@ -3,12 +3,24 @@ package main
 import (
 	"fmt"
 
+	"capf/runtime/config"
 	"capf/runtime/daemon"
 )
 
 type serveCommand struct {
 	Listen      string `help:"Address for phones; default: the configuration, else every address and the enterprise parameter capf-phone-port." placeholder:"ADDR"`
 	AdminListen string `help:"Address for people and monitors, or off." placeholder:"ADDR"`
+}
+
+// Validate refuses what is no address, as the configuration does.
+func (c *serveCommand) Validate() error {
+	if c.Listen != "" && !config.IsAddress(c.Listen) {
+		return fmt.Errorf("--listen %s: use host:port", c.Listen)
+	}
+	if c.AdminListen != "" && c.AdminListen != config.AdminOff && !config.IsAddress(c.AdminListen) {
+		return fmt.Errorf("--admin-listen %s: use host:port or off", c.AdminListen)
+	}
+	return nil
 }
 
 // Run serves until it is interrupted.

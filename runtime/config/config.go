@@ -174,8 +174,8 @@ func (c Config) Validate() error {
 		}
 	}
 	check(c.Phone.TLS() != 0, "phone.min-tls", c.Phone.MinTLS, "use 1.0, 1.1, 1.2 or 1.3")
-	check(c.Phone.Listen == "" || isAddress(c.Phone.Listen), "phone.listen", c.Phone.Listen, "use host:port")
-	check(c.Admin.Listen == AdminOff || isAddress(c.Admin.Listen), "admin.listen", c.Admin.Listen, "use host:port or off")
+	check(c.Phone.Listen == "" || IsAddress(c.Phone.Listen), "phone.listen", c.Phone.Listen, "use host:port")
+	check(c.Admin.Listen == AdminOff || IsAddress(c.Admin.Listen), "admin.listen", c.Admin.Listen, "use host:port or off")
 	check(c.Phone.MaxSessions > 0, "phone.max-sessions", c.Phone.MaxSessions, "use 1 or more")
 	check(c.Phone.MaxSessionsPerAddress >= 0, "phone.max-sessions-per-address", c.Phone.MaxSessionsPerAddress, "use 0 (no limit) or more")
 	check(c.Phone.HandshakeTimeout.Duration > 0, "phone.handshake-timeout", c.Phone.HandshakeTimeout, "use more than 0s")
@@ -205,7 +205,8 @@ func oneLine(problems []error) string {
 	return strings.Join(words, ", ")
 }
 
-func isAddress(text string) bool {
+// IsAddress reports whether the text is host:port; the host may be empty, the port a name.
+func IsAddress(text string) bool {
 	_, port, err := net.SplitHostPort(text)
 	if err != nil {
 		return false

@@ -13,5 +13,5 @@ func (f Files) IsOn() bool { return f.Listen != "" && f.Listen != Off }
 
 // validate tells check about the address; whether the folder can be opened shows when the service starts.
 func (f Files) validate(check func(ok bool, field string, value any, reason string)) {
-	check(!f.IsOn() || isAddress(f.Listen), "files.listen", f.Listen, "use host:port, as :6970, or off")
+	check(!f.IsOn() || IsAddress(f.Listen), "files.listen", f.Listen, "use host:port, as :6970, or off")
 }
