@@ -21,6 +21,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -122,7 +123,9 @@ func lines(err error) []error {
 	case *multierror.Error:
 		parts = gathered.Errors
 	case interface{ Unwrap() []error }:
-		parts = gathered.Unwrap()
+		if parts = gathered.Unwrap(); err.Error() != errors.Join(parts...).Error() {
+			parts = nil // one sentence about several causes
+		}
 	}
 	if len(parts) == 0 {
 		return []error{err}

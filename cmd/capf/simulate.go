@@ -56,6 +56,9 @@ func (c *simulateCommand) Run(app *app) error {
 	if err := c.tell(app, summary); err != nil {
 		return err
 	}
+	if err := summary.Err(); err != nil && summary.Succeeded > 0 {
+		return &capf.Error{Code: capf.CodePart, Message: err.Error()}
+	}
 	return summary.Err()
 }
 
