@@ -101,7 +101,7 @@ type claims struct {
 }
 
 // claims follows legacy-layout.md: where CAPF ran its certificate lies in the CAPF folder, and on the publisher it is
-// CAPF.cer. Where neither is there, the only one that names CAPF among those of all services is taken for its own.
+// CAPF.cer; that of a usecallmanager daemon is capf.pem. Where neither is there, the only one that names CAPF among those of all services is taken for its own.
 func (p *planner) claims() claims {
 	out := claims{home: map[string]bool{}, named: map[string][]*judged{}}
 	for _, c := range p.certificates {
@@ -117,7 +117,7 @@ func (p *planner) claims() claims {
 		}
 		own := 0
 		for _, c := range p.certificates {
-			if c.machine == m.name && c.isCAPF() && (c.InCAPFFolder || c.IsCAPFCer) {
+			if c.machine == m.name && (c.IsIdentity || c.isCAPF() && (c.InCAPFFolder || c.IsCAPFCer)) {
 				out.home[c.digest] = true
 				own++
 			}

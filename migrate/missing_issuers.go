@@ -148,21 +148,22 @@ func phonesInWords(count int) string {
 }
 
 // recordsWithoutIssuer finds machines whose records say that they installed LSCs, and of whose CAPF there is no
-// certificate that will be trusted. Records only say what was once; so a run is not refused for it.
+// certificate that will be trusted: neither in a source nor in the store. Those phones lose what they have (E2 of the
+// guide), so a run is refused for it.
 func (p *planner) recordsWithoutIssuer(claims claims) []Missing {
 	var out []Missing
 	installed := p.installed()
 	for _, m := range p.reading.machines {
 		devices := installed[m.name]
-		if devices == nil || p.hasIssuer(m.name, claims) {
+		if devices == nil || p.hasIssuer(m, claims) {
 			continue
 		}
-		do := "copy the `*.0` files of its CAPF folder too"
+		do := "copy the `*.0` files of its CAPF folder too, or give its certificate to `capf anchor add`"
 		if named := claims.named[m.name]; len(named) > 0 {
 			do = fmt.Sprintf("trust %s with --anchor %s, if it is that CAPF's", named[0].File, named[0].digest)
 		}
 		out = append(out, Missing{
-			What: MissingIssuer, Machine: m.name, Phones: devices.count, Devices: devices.first, Do: do,
+			What: MissingIssuer, Machine: m.name, Phones: devices.count, Devices: devices.first, Do: do, Stops: true,
 			Why: fmt.Sprintf("the records of %s say that %s got an LSC there, and no certificate of its CAPF was found that is trusted",
 				m.name, phonesInWords(devices.count)),
 		})
@@ -176,13 +177,14 @@ type someDevices struct {
 	first []string
 }
 
-// installed gives, by machine, the phones that got an LSC there, by records that are new to the store.
+// installed gives, by machine, the phones that have an LSC from there, by records that are new to the store. Phones
+// that have confirmed one of ours since are not among them.
 func (p *planner) installed() map[string]*someDevices {
 	out := map[string]*someDevices{}
 	for _, g := range p.groups {
 		last := ""
 		for _, r := range g.records {
-			if r.known || r.status != capf.StatusSuccess || r.operation != capf.OperationInstall || r.machine == last {
+			if r.known || r.machine == last || !g.hasInstalled(r) || p.orphans.served[g.device] {
 				continue
 			}
 			if last = r.machine; out[last] == nil {
@@ -197,15 +199,31 @@ func (p *planner) installed() map[string]*someDevices {
 	return out
 }
 
-// hasIssuer tells whether the CAPF that ran on a machine will be trusted: by a certificate or an LSC that lies there,
-// or by one that the administrator has named, here or in the store, and that lies on no machine.
-func (p *planner) hasIssuer(machine string, claims claims) bool {
+// hasInstalled tells whether a record says that an LSC was installed, and none of its machine that it was deleted later.
+// Without times nobody knows what was later.
+func (g *group) hasInstalled(r *record) bool {
+	if r.status != capf.StatusSuccess || r.operation != capf.OperationInstall {
+		return false
+	}
+	return !slices.ContainsFunc(g.records, func(other *record) bool {
+		return other.machine == r.machine && other.status == capf.StatusSuccess && other.operation == capf.OperationDelete &&
+			other.time.Absolute == r.time.Absolute && !r.time.IsZero() && other.time.Clock.After(r.time.Clock)
+	})
+}
+
+// hasIssuer tells whether the CAPF that issued the LSCs of a machine's records will be trusted: by an anchor or an LSC
+// that lies there, or by an anchor that is not known to be of another machine with records. A list of phones and a
+// database come from no CAPF folder: any anchor may be of theirs.
+func (p *planner) hasIssuer(m *machineReading, claims claims) bool {
+	list := len(m.PhoneFiles) == 0
+	mayBe := func(digest string) bool { return list || !claims.home[digest] }
 	for _, c := range p.certificates {
-		if c.machine == machine && (c.use == capf.LegacyLSC || c.use == capf.LegacyAnchor && c.isCAPF()) {
+		switch {
+		case c.machine == m.name && (c.use == capf.LegacyLSC || c.use == capf.LegacyAnchor):
+			return true
+		case c.use == capf.LegacyAnchor && mayBe(c.digest):
 			return true
 		}
 	}
-	return len(p.options.Anchors) > 0 || slices.ContainsFunc(p.trusted, func(anchor capf.Anchor) bool {
-		return !slices.ContainsFunc(p.certificates, func(c *judged) bool { return c.digest == anchor.SHA256 })
-	})
+	return slices.ContainsFunc(p.trusted, func(anchor capf.Anchor) bool { return mayBe(anchor.SHA256) })
 }

@@ -17,6 +17,13 @@ import (
 // pendingRow says nothing of an LSC.
 const pendingRow = device + ",Install,Operation Pending,2005-01-01 10:00:00,By Null String,,1024,Lobby"
 
+// Rows of phones that have no LSC, by these records.
+const (
+	failedRow  = "SEP001122330001,Install,Upgrade Failed,2005-01-01 10:00:00,By Null String,,1024,Lobby"
+	askedRow   = "SEP001122330002,Troubleshoot,Troubleshoot Success,2005-01-01 10:00:00,By Null String,,1024,Lobby"
+	deletedRow = device + ",Delete,Delete Success,2005-02-01 10:00:00,By Null String,,1024,x"
+)
+
 func phoneFile(rows ...string) string {
 	return strings.Join(append([]string{header}, rows...), "\n") + "\n"
 }
@@ -60,7 +67,23 @@ func TestMissing(t *testing.T) {
 		{"LSCs of a CAPF that is not there", map[string]map[string]string{"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow),
 			"CAPF/capf.0": own.inPEM(), "CAPF/a.0": lscOfOther.inPEM()}}, []string{"issuer-certificate pub stops"}},
 		{"records of LSCs without any certificate", map[string]map[string]string{"pub": {
-			"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x"))}}, []string{"issuer-certificate pub said"}},
+			"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x"))}}, []string{"issuer-certificate pub stops"}},
+		{"records that say nothing of LSCs", map[string]map[string]string{"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow, failedRow, askedRow)}}, []string{}},
+		{"an LSC that was deleted later", map[string]map[string]string{"pub": {
+			"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x"), deletedRow)}}, []string{}},
+		{"an LSC that was deleted before", map[string]map[string]string{"pub": {
+			"CAPF/CAPF.phone": phoneFile(row("2005-03-01 10:00:00", "x"), deletedRow)}}, []string{"issuer-certificate pub stops"}},
+		{"two CAPFs, the certificate of one", map[string]map[string]string{
+			"pub": {"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x")), "CAPF/capf.0": own.inPEM()},
+			"sub": {"CAPF/CAPF.phone": phoneFile(row("2005-02-01 10:00:00", "x"))}}, []string{"issuer-certificate sub stops"}},
+		{"two CAPFs, both certificates of the publisher", map[string]map[string]string{
+			"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow), "CAPF/capf.0": own.inPEM(), "Certificates/CAPF.cer": string(other.der)},
+			"sub": {"CAPF/CAPF.phone": phoneFile(row("2005-02-01 10:00:00", "x"))}}, []string{"issuer-certificate sub stops"}},
+		{"a list of phones beside the CAPF", map[string]map[string]string{
+			"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow), "CAPF/capf.0": own.inPEM()},
+			"ccm": {"report.csv": phoneFile(row("2005-02-01 10:00:00", "x"))}}, []string{}},
+		{"a list of phones alone", map[string]map[string]string{"ccm": {"report.csv": phoneFile(row("2005-02-01 10:00:00", "x"))}},
+			[]string{"issuer-certificate ccm stops"}},
 		{"a subscriber that the configuration names", map[string]map[string]string{"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow),
 			"CAPF/CAPF.cfg": "Subscriber1=sub1.example.com\nSubscriber 2 = SUB2\nPublisher=pub\nServer=10.0.0.1\n[Subscribers]\nServer1=10.0.0.9\nCount=2\nServer3=3\n"},
 			"sub1": {"CAPF/CAPF.phone": phoneFile(pendingRow)}}, []string{"machine SUB2 stops", "machine 10.0.0.9 stops"}},
@@ -69,7 +92,7 @@ func TestMissing(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			plan := mustPlan(t, folders(t, test.files), testOptions(), nil)
+			plan := mustPlan(t, folders(t, test.files), strictOptions(), nil)
 			got := inShort(plan.Missing)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("%s\n%+v", diff, plan.Missing)
@@ -91,18 +114,18 @@ func TestMissingNodes(t *testing.T) {
 		{Name: "tftp", Role: capf.RoleTFTP, Address: netip.MustParseAddr("192.0.2.4")},
 	}
 	pub := phoneFolders(t, map[string][]string{"pub": {pendingRow}})
-	if got := inShort(mustPlan(t, pub, testOptions(), store).Missing); !slices.Equal(got, []string{"machine SUB1 stops", "machine sub2 stops"}) {
+	if got := inShort(mustPlan(t, pub, strictOptions(), store).Missing); !slices.Equal(got, []string{"machine SUB1 stops", "machine sub2 stops"}) {
 		t.Errorf("missing %v", got)
 	}
 	byAddress := append(pub, source.Spec{Name: "192.0.2.2", Folder: phoneFolders(t, map[string][]string{"x": {pendingRow}})[0].Folder})
-	if got := inShort(mustPlan(t, byAddress, testOptions(), store).Missing); !slices.Equal(got, []string{"machine sub2 stops"}) {
+	if got := inShort(mustPlan(t, byAddress, strictOptions(), store).Missing); !slices.Equal(got, []string{"machine sub2 stops"}) {
 		t.Errorf("missing %v with one given by its address", got)
 	}
-	options := testOptions()
+	options := strictOptions()
 	options.AcceptMissing = true
 	mustRun(t, byAddress, options, store)
 	others := phoneFolders(t, map[string][]string{"Sub2": {strings.Replace(pendingRow, "3344", "33FF", 1)}})
-	if got := inShort(mustPlan(t, others, testOptions(), store).Missing); len(got) != 0 {
+	if got := inShort(mustPlan(t, others, strictOptions(), store).Missing); len(got) != 0 {
 		t.Errorf("missing %v, want none: the others were given to an earlier run", got)
 	}
 }
@@ -129,13 +152,40 @@ func TestMissingInStore(t *testing.T) {
 		seen("SEP000000000004", forgotten, capf.SourceSeen, capf.CertificateRevoked),
 	}
 	specs := phoneFolders(t, map[string][]string{"pub": {pendingRow}})
-	plan := mustPlan(t, specs, testOptions(), store)
+	plan := mustPlan(t, specs, strictOptions(), store)
 	if len(plan.Missing) != 1 || !slices.Equal(plan.Missing[0].Devices, []string{"SEP000000000001", "SEP000000000002"}) || !plan.Missing[0].Stops {
 		t.Errorf("missing %+v", plan.Missing)
 	}
 	store.anchors = []capf.Anchor{{Kind: capf.LSC, SHA256: forgotten.digest(), DER: forgotten.der, Subject: "CN=CAPF-forgotten"}}
-	if plan := mustPlan(t, specs, testOptions(), store); len(plan.Missing) != 0 {
+	if plan := mustPlan(t, specs, strictOptions(), store); len(plan.Missing) != 0 {
 		t.Errorf("missing %+v though its certificate is an anchor", plan.Missing)
+	}
+}
+
+// TestRecordsKnownIssuer: records of LSCs stop nothing where the store trusts a CAPF that may have issued them, where the
+// phones have one of ours since, and where the records are there already.
+func TestRecordsKnownIssuer(t *testing.T) {
+	specs := phoneFolders(t, map[string][]string{"pub": {row("2005-01-01 10:00:00", "x")}})
+	if got := inShort(mustPlan(t, specs, strictOptions(), newMemoryStore()).Missing); !slices.Equal(got, []string{"issuer-certificate pub stops"}) {
+		t.Errorf("missing %v in a new store", got)
+	}
+	known, ours := issue(t, "CAPF-known", nil), issue(t, "CAPF-ours", nil)
+	trusting := newMemoryStore()
+	trusting.anchors = []capf.Anchor{{Kind: capf.LSC, SHA256: known.digest(), DER: known.der, Subject: "CN=CAPF-known"}}
+	lsc := issue(t, device, &ours)
+	served, err := capf.ReadCertificate(lsc.der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served.Device, served.Kind, served.Source, served.State = device, capf.LSC, capf.SourceIssued, capf.CertificateConfirmed
+	serving := newMemoryStore()
+	serving.certificates = []capf.Certificate{served}
+	accepted := newMemoryStore()
+	mustRun(t, specs, testOptions(), accepted)
+	for name, store := range map[string]*memoryStore{"an anchor": trusting, "an LSC of ours": serving, "the records": accepted} {
+		if got := inShort(mustPlan(t, specs, strictOptions(), store).Missing); len(got) != 0 {
+			t.Errorf("missing %v though the store has %s", got, name)
+		}
 	}
 }
 
@@ -144,12 +194,12 @@ func TestAcceptMissing(t *testing.T) {
 	own := issue(t, "CAPF-11111111", nil)
 	specs := folders(t, map[string]map[string]string{"pub": {"Certificates/CAPF.cer": string(own.der)}})
 	store := newMemoryStore()
-	_, err := Run(context.Background(), specs, testOptions(), store, "tester")
+	_, err := Run(context.Background(), specs, strictOptions(), store, "tester")
 	wantCode(t, err, capf.CodeRefused, "pub has the CAPF certificate CAPF-11111111, but no CAPF.phone", "--accept-missing", "nothing is stored")
 	if len(store.applied) != 0 || store.staged != nil {
 		t.Error("something is stored")
 	}
-	accepting := testOptions()
+	accepting := strictOptions()
 	accepting.AcceptMissing = true
 	if plan := mustPlan(t, specs, accepting, store); !plan.Ready || !plan.AcceptMissing || len(plan.Missing) != 1 || len(plan.Stopping()) != 0 {
 		t.Errorf("plan %+v", plan)
@@ -158,7 +208,7 @@ func TestAcceptMissing(t *testing.T) {
 	if run := store.applied[0]; len(run.Missing) != 1 || !strings.Contains(run.Missing[0], "CAPF-11111111") || len(report.Missing) != 1 {
 		t.Errorf("the run notes %q", run.Missing)
 	}
-	if again := mustRun(t, specs, testOptions(), store); !again.Already {
+	if again := mustRun(t, specs, strictOptions(), store); !again.Already {
 		t.Errorf("without it the same again is %+v", again)
 	}
 }
