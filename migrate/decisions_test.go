@@ -94,6 +94,56 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
+// TestVerifyDecided: what was decided one by one is verified like all else, on whichever side of a conflict it fell, and
+// a digit that is another one shows.
+func TestVerifyDecided(t *testing.T) {
+	const when = "2005-01-01 10:00:00"
+	first := phoneFolders(t, map[string][]string{"a": {row(when, "Desk 1"), otherRow(when, "Desk 2")}})
+	for _, test := range []struct {
+		name           string
+		byHand         bool // the phones were changed here in between
+		one, other     string
+		want           string
+		inFirst, since int // phones of the first run that are still as it made them, and that are not
+	}{
+		{"the store's", false, "store", "store", "Desk 1, Desk 2", 2, 0},
+		{"the new source's", false, "b", "b CAPF.phone:4", "Desk 3, Desk 5", 0, 2},
+		{"one of each", false, "b", "store", "Desk 3, Desk 2", 1, 1},
+		{"a person's", true, "store", "store", "by hand, by hand", 2, 2},
+		{"the new source's over a person's", true, "b", "b CAPF.phone:3", "Desk 3, Desk 4", 0, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store := newMemoryStore()
+			mustRun(t, first, testOptions(), store)
+			if test.byHand {
+				for _, phone := range store.phones {
+					phone.Description, phone.ChangedAt = "by hand", testNow
+				}
+			}
+			at := when
+			if test.byHand {
+				at = "2099-01-01 10:00:00" // later than what was done by hand
+			}
+			second := phoneFolders(t, map[string][]string{"b": {row(at, "Desk 3"), otherRow(at, "Desk 4"), otherRow(at, "Desk 5")}})
+			plan := mustPlan(t, second, testOptions(), store)
+			mustRun(t, second, deciding(t, written(t, plan, map[string]string{device: test.one, otherDevice: test.other})), store)
+			if got := store.phones[device].Description + ", " + store.phones[otherDevice].Description; got != test.want {
+				t.Errorf("descriptions %s", got)
+			}
+			if v := mustVerify(t, store, 2); !v.OK() || v.Records != 3 || len(v.Since) != 0 {
+				t.Errorf("verification of the second %+v", v)
+			}
+			if v := mustVerify(t, store, 1); !v.OK() || v.Records != 2 || v.Phones != test.inFirst || len(v.Since) != test.since {
+				t.Errorf("verification of the first %+v", v)
+			}
+			store.applied[1].records[1].Raw[4]++
+			if v := mustVerify(t, store, 2); v.OK() || len(v.Differences) != 1 {
+				t.Errorf("with another digit %+v", v)
+			}
+		})
+	}
+}
+
 // TestDecisionsKey: equal decisions give an equal key, however they were made and spelled; others another.
 func TestDecisionsKey(t *testing.T) {
 	specs := twoConflicts(t)

@@ -12,11 +12,7 @@ func List(ctx context.Context, store RunList) ([]capf.MigrationRun, error) { ret
 
 // findRun gives the run of that number, for 0 the newest that stands, and those after it. CodeNotFound where there is none,
 // CodeConflict where it was rolled back.
-func findRun(ctx context.Context, store RunList, id int64) (capf.MigrationRun, []capf.MigrationRun, error) {
-	runs, err := store.Runs(ctx)
-	if err != nil {
-		return capf.MigrationRun{}, nil, err
-	}
+func findRun(runs []capf.MigrationRun, id int64) (capf.MigrationRun, []capf.MigrationRun, error) {
 	for i := len(runs) - 1; i >= 0; i-- {
 		switch run := runs[i]; {
 		case run.ID == id && !run.RolledBackAt.IsZero():

@@ -22,6 +22,26 @@ type Verification struct {
 	// Differences should not be. Since are those that came after the run: by a person, the phone or a later run.
 	Differences []Difference `json:"differences"`
 	Since       []Difference `json:"since"`
+
+	changes int // of the store by runs, before it began
+}
+
+// VerificationStore keeps what verifications found.
+type VerificationStore interface {
+	// RecordVerification takes the place of the one of that run before.
+	RecordVerification(ctx context.Context, verification capf.MigrationVerification) error
+}
+
+// Record keeps what was found with the run, in the name of the actor.
+func (v *Verification) Record(ctx context.Context, store VerificationStore, actor string) error {
+	out := capf.MigrationVerification{Run: v.Run, By: actor, Changes: v.changes, Records: v.Records, Phones: v.Phones,
+		Certificates: v.Certificates, KeptAside: v.KeptAside, Differences: len(v.Differences), Since: len(v.Since)}
+	for _, from := range v.Sources {
+		if from.State != SourceUnchanged {
+			out.OtherSources++
+		}
+	}
+	return store.RecordVerification(ctx, out)
 }
 
 // VerifiedSource is one machine.
@@ -70,12 +90,16 @@ func Verify(ctx context.Context, id int64, store VerifyStore) (*Verification, er
 
 // VerifyTelling is Verify for somebody who waits: progress is told as Options.Progress is.
 func VerifyTelling(ctx context.Context, id int64, store VerifyStore, progress func(phase Phase, done, total int)) (_ *Verification, err error) {
-	run, later, err := findRun(ctx, store, id)
+	runs, err := store.Runs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	run, later, err := findRun(runs, id)
 	if err != nil {
 		return nil, err
 	}
 	v := &verifier{store: store, run: run.ID, later: len(later) > 0, found: map[*record]bool{}, progress: progress, lines: newCounted(),
-		out: &Verification{Run: run.ID, Differences: []Difference{}, Since: []Difference{}}}
+		out: &Verification{Run: run.ID, Differences: []Difference{}, Since: []Difference{}, changes: capf.RunChanges(runs)}}
 	if v.sources, err = openAgain(run, v.out); err != nil {
 		return nil, err
 	}

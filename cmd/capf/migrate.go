@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"capf/legacy/source"
@@ -110,7 +111,7 @@ type migrateVerifyCommand struct {
 	RunID int64 `arg:"" optional:"" name:"run" help:"Number of the run; default: the newest."`
 }
 
-// Run compares; where something is not as it should be the exit status is 1.
+// Run compares, and has the store remember what was found. Where something is not as it should be the exit status is 1.
 func (c *migrateVerifyCommand) Run(app *app) error {
 	defer lean()()
 	return app.withStore(func(store *sqlite.Store) error {
@@ -120,7 +121,7 @@ func (c *migrateVerifyCommand) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		if err := printVerification(app, found); err != nil {
+		if err := errors.Join(printVerification(app, found), found.Record(app.ctx, store, actor())); err != nil {
 			return err
 		}
 		if found.OK() {
@@ -164,7 +165,7 @@ func (c *migrateListCommand) Run(app *app) error {
 			return err
 		}
 		columns := append([]string{"run", "applied-at", "by", "sources", "prefer"}, countNames...)
-		list := app.list(append(columns, "decisions", "accepted-missing", "state", "rolled-back-at", "rolled-back-by")...)
+		list := app.list(append(columns, "decisions", "accepted-missing", "verified-at", "verified-by", "differences", "state", "rolled-back-at", "rolled-back-by")...)
 		for _, run := range runs {
 			machines := ""
 			for i, one := range run.Sources {
@@ -174,13 +175,23 @@ func (c *migrateListCommand) Run(app *app) error {
 				machines += one.Machine
 			}
 			row := append([]any{run.ID, capf.FormatTime(run.AppliedAt), run.By, machines, run.Prefer}, countsOf(run.Counts)...)
-			row = append(row, len(run.Decisions), len(run.Missing), stateOf(run), capf.FormatTime(run.RolledBackAt), run.RolledBackBy)
+			row = append(row, len(run.Decisions), len(run.Missing))
+			row = append(row, verifiedColumns(run)...)
+			row = append(row, stateOf(run), capf.FormatTime(run.RolledBackAt), run.RolledBackBy)
 			if err := list.add(row...); err != nil {
 				return err
 			}
 		}
 		return list.close()
 	})
+}
+
+// verifiedColumns say when and by whom a run was last verified, and how many differences there were; empty: never.
+func verifiedColumns(run capf.MigrationRun) []any {
+	if run.Verified == nil {
+		return []any{"", "", ""}
+	}
+	return []any{capf.FormatTime(run.Verified.At), run.Verified.By, run.Verified.Differences}
 }
 
 // stateOf says whether a run stands.

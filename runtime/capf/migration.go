@@ -20,6 +20,9 @@ type MigrationRun struct {
 
 	RolledBackAt time.Time // zero for a run that stands
 	RolledBackBy string
+
+	// Verified is the last verification of the run; nil: there was none.
+	Verified *MigrationVerification
 }
 
 // MigrationDecision is what was decided about the conflict of one phone.

@@ -32,7 +32,8 @@ func inOrder() *Facts {
 		Servers:    []Server{{Node: "pub", List: equal, Certificates: equal}, {Node: "sub", List: equal, Certificates: equal}},
 		Deliveries: []capf.Delivery{{Node: "pub", At: now.Add(-time.Hour)}, {Node: "sub", At: now}},
 		Runs: []capf.MigrationRun{{ID: 1, AppliedAt: now, Counts: capf.MigrationCounts{New: 72},
-			Sources: []capf.MigrationSource{{Machine: "pub"}, {Machine: "sub"}}}},
+			Sources:  []capf.MigrationSource{{Machine: "pub"}, {Machine: "sub"}},
+			Verified: &capf.MigrationVerification{Run: 1, At: now, By: "anna", Changes: 1, Records: 80, Phones: 72}}},
 		Phones:     []capf.PhoneGroup{group(72, capf.LSCInstalled, capf.OperationInstall, capf.EndingSuccess, capf.AuthByString)},
 		Parameters: capf.Parameters{capf.ParamKeySize: "2048"},
 	}
@@ -63,7 +64,7 @@ func TestInOrder(t *testing.T) {
 		t.Errorf("%d are open", Open(steps))
 	}
 	for number, words := range map[string]string{
-		"1.1": "72 phones, LSC installed: 72, MIC unknown: 72", "1.2": "run 1 of 2026-03-01T12:00:00Z took 72 phones from pub, sub", "2": "pub, sub",
+		"1.1": "72 phones, LSC installed: 72, MIC unknown: 72", "1.2": "run 1 of 2026-03-01T12:00:00Z took 72 phones from pub, sub", "2": "run 1 (pub, sub) at 2026-03-01T12:00:00Z by anna: 80 records, 72 phones",
 		"3.3": "192.0.2.1 of pub", "4.1": "not at hand to sign: b", "4.4": "CAPF record in the CTL version 3 of 2026-03-01T12:00:00Z, on 2 of 2 nodes",
 		"4.5": "2026-03-01T12:00:00Z", "5": "key-size 2048", "9": "success: 72",
 	} {
@@ -100,7 +101,17 @@ var changes = []changed{
 	{"utility after a rollback", func(f *Facts) { f.Runs[0].RolledBackAt = now }, "2", Unknown, "leave it alone"},
 	{"one of two rolled back", func(f *Facts) {
 		f.Runs = append(f.Runs, capf.MigrationRun{ID: 2, RolledBackAt: now, Sources: []capf.MigrationSource{{Machine: "late"}}})
-	}, "2", Unknown, "data of pub, sub are"},
+	}, "2", ToDo, "run 1 (pub, sub) was confirmed at 2026-03-01T12:00:00Z, before a run changed the store again"},
+	{"never verified", func(f *Facts) { f.Runs[0].Verified = nil }, "2", ToDo, "run 1 (pub, sub) was never verified | `capf migrate verify 1`"},
+	{"verified with a difference", func(f *Facts) { f.Runs[0].Verified.Differences = 1 }, "2", ToDo, "was not confirmed at 2026-03-01T12:00:00Z"},
+	{"verified without a source", func(f *Facts) { f.Runs[0].Verified.OtherSources = 1 }, "2", ToDo, "1 sources not as the run read them"},
+	{"a run after the verification", func(f *Facts) {
+		f.Runs = append(f.Runs, capf.MigrationRun{ID: 2, AppliedAt: now, Sources: []capf.MigrationSource{{Machine: "late"}}})
+	}, "2", ToDo, "`capf migrate verify 1`, `capf migrate verify 2`"},
+	{"verified after a rollback", func(f *Facts) {
+		f.Runs = append(f.Runs, capf.MigrationRun{ID: 2, RolledBackAt: now})
+		f.Runs[0].Verified.Changes = 3
+	}, "2", Done, "verified run 1"},
 	{"not active", func(f *Facts) { f.Identity = nil }, "3.1", ToDo, "`capf init`"},
 	{"damaged identity", func(f *Facts) { f.IdentityProblem = "capf.pem: damaged" }, "3.1", ToDo, "capf restore"},
 	{"ended", func(f *Facts) { f.Identity.NotAfter = now.Add(-time.Second) }, "3.1", ToDo, "it has ended"},

@@ -15,7 +15,7 @@ func Cluster(f *Facts) []Step {
 		f.phonesHold().step("1.1", "phones: which have an LSC, which a MIC"),
 		f.migrated().step("1.2", "the data of CAPF 1.0 are copied and in the store"),
 		f.looked().step("1.3", "what was kept aside or conflicted is looked at"),
-		f.utility().step("2", "the CAPF utility is removed, after its data are confirmed"),
+		f.utility().step("2", "its data are confirmed in the store, so that the CAPF utility can be removed"),
 		f.identity().step("3.1", "CAPF is active: it has its key and certificate"),
 		f.service().step("3.2", "the CAPF service runs"),
 		f.onPublisher().step("3.3", "it runs on the publisher"),
@@ -109,6 +109,8 @@ func leftBy(run capf.MigrationRun) (open []string) {
 	return open
 }
 
+// utility holds that the CAPF utility is removed only after its data are confirmed. Whether it is still installed
+// somewhere is not to be known from here.
 func (f *Facts) utility() finding {
 	switch {
 	case f.Unfinished > 0:
@@ -116,16 +118,33 @@ func (f *Facts) utility() finding {
 	case len(f.standing()) == 0:
 		return unknown("nothing of CAPF 1.0 is in the store", "if CAPF 1.0 ever ran here, leave it alone until its data are migrated")
 	}
-	var all []string
+	var confirmed, open, next []string
 	for _, run := range f.standing() {
-		for _, source := range run.Sources {
-			if !slices.Contains(all, source.Machine) {
-				all = append(all, source.Machine)
-			}
+		if problem := f.unconfirmed(run); problem != "" {
+			open = append(open, fmt.Sprintf("run %d (%s) %s", run.ID, machines(run), problem))
+			next = append(next, fmt.Sprintf("`capf migrate verify %d`", run.ID))
+		} else {
+			confirmed = append(confirmed, fmt.Sprintf("run %d (%s) at %s by %s: %s", run.ID, machines(run), capf.FormatTime(run.Verified.At), run.Verified.By, run.Verified))
 		}
 	}
-	return unknown("data of "+strings.Join(all, ", ")+" are in the store; whether the utility is still installed there is not",
-		"`capf migrate verify`; when it finds no difference, uninstall the CAPF utility there")
+	if len(open) > 0 {
+		return toDo(strings.Join(open, "; "), strings.Join(next, ", ")+"; when it finds no difference, uninstall the CAPF utility there")
+	}
+	return done("verified " + strings.Join(confirmed, "; "))
+}
+
+// unconfirmed says why nobody can rely on the data of a run being as its sources have them; empty: they are.
+func (f *Facts) unconfirmed(run capf.MigrationRun) string {
+	v := run.Verified
+	switch {
+	case v == nil:
+		return "was never verified"
+	case !v.OK():
+		return fmt.Sprintf("was not confirmed at %s: %s", capf.FormatTime(v.At), v)
+	case v.Changes != capf.RunChanges(f.Runs):
+		return fmt.Sprintf("was confirmed at %s, before a run changed the store again", capf.FormatTime(v.At))
+	}
+	return ""
 }
 
 // soon is how long before its end a CAPF certificate should have a successor: phones take months to see it.

@@ -54,6 +54,9 @@ func (s *Store) runs(ctx context.Context, query string, arguments ...any) ([]cap
 		if err != nil {
 			return nil, err
 		}
+		if runs[i].Verified, err = s.verification(runs[i].ID); err != nil {
+			return nil, err
+		}
 	}
 	return runs, nil
 }

@@ -12,6 +12,7 @@ var migrationTests = map[string]func(*suite){
 	"nothing of an unfinished run is":               runUnfinished,
 	"a key is applied once":                         runOnce,
 	"decisions stand in the run":                    runDecisions,
+	"a verification is kept with its run":           runVerified,
 	"a phone that changed meanwhile stops it":       runChangedPhone,
 	"a phone that was added meanwhile stops it":     runAddedPhone,
 	"a phone that was planned with an older state":  runStaleProvenance,

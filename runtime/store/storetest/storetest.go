@@ -88,6 +88,7 @@ type Migration interface {
 	KeptLines(ctx context.Context, run int64, yield func(capf.KeptLine) error) error
 	LegacyFiles(ctx context.Context, run int64, yield func(capf.LegacyFile) error) error
 	KnownRecords(ctx context.Context, yield func(device, digest string) error) error
+	RecordVerification(ctx context.Context, verification capf.MigrationVerification) error
 	RollBackRun(ctx context.Context, run int64, by string) (capf.Rollback, error)
 	TryRollBack(ctx context.Context, run int64, by string) (capf.Rollback, error)
 }

@@ -1,0 +1,49 @@
+package capf
+
+import (
+	"fmt"
+	"time"
+)
+
+// MigrationVerification is how a run compared with its sources when somebody had them read again.
+type MigrationVerification struct {
+	Run int64
+	At  time.Time
+	By  string
+	// Changes is what RunChanges gave before it began. What it says holds until that has grown.
+	Changes int
+	// What was compared.
+	Records, Phones, Certificates, KeptAside int
+	// Differences should not be; Since are those that a person, a phone or a later run has made.
+	Differences, Since int
+	// OtherSources are not as the run read them: changed, gone or not to be read any more.
+	OtherSources int
+}
+
+// OK tells that everything was compared and is the same.
+func (v *MigrationVerification) OK() bool { return v.Differences == 0 && v.OtherSources == 0 }
+
+// String says what it found, for a person.
+func (v *MigrationVerification) String() string {
+	text := fmt.Sprintf("%d records, %d phones, %d certificates, %d lines kept aside compared: %d differences",
+		v.Records, v.Phones, v.Certificates, v.KeptAside, v.Differences)
+	if v.OtherSources > 0 {
+		text += fmt.Sprintf(", %d sources not as the run read them", v.OtherSources)
+	}
+	if v.Since > 0 {
+		text += fmt.Sprintf(", %d changed since", v.Since)
+	}
+	return text
+}
+
+// RunChanges counts how often runs have changed the store: each once when it was applied, and once when it was rolled
+// back. It never becomes less.
+func RunChanges(runs []MigrationRun) int {
+	count := len(runs)
+	for _, run := range runs {
+		if !run.RolledBackAt.IsZero() {
+			count++
+		}
+	}
+	return count
+}
