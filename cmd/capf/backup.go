@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"filippo.io/age"
@@ -30,6 +31,12 @@ func (c *backupCommand) Run(app *app) error {
 	}
 	if c.File == "" || c.File == standardStream && isTerminal(app.stdout) {
 		return &capf.Error{Code: capf.CodeInvalid, Message: "a backup is not written to a terminal", Hint: "name a file, or send standard output elsewhere"}
+	}
+	if c.File != standardStream {
+		c.File = filepath.Clean(c.File) // so that what is looked at is what is written
+		if err := app.keepOutOfMigrated(output{"the backup", c.File}); err != nil {
+			return err
+		}
 	}
 	progress := app.newProgress("KiB")
 	defer progress.done()

@@ -35,6 +35,11 @@ func (c *caCRLCommand) Run(app *app) error {
 		return err
 	}
 	return app.withStore(func(store *sqlite.Store) error {
+		if c.File != "" {
+			if err := app.keepOutOf(store, output{"the CRL", c.File}); err != nil {
+				return err
+			}
+		}
 		made, err := daemon.MakeCRL(app.ctx, store, authority, ca.System(), time.Duration(c.Days)*24*time.Hour)
 		if err != nil {
 			return err

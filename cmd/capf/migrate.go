@@ -60,6 +60,9 @@ func (c *migrateRunCommand) Run(app *app) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := app.keepOut(specs, app.dataOutput(), output{"the file of decisions", c.Decisions}); err != nil {
+		return err
+	}
 	decisions, err := readDecisions(c.Decisions)
 	if err != nil {
 		return err

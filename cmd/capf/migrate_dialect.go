@@ -20,6 +20,9 @@ func (c *migrateDialectCommand) Run(app *app) error {
 	if err != nil {
 		return &capf.Error{Code: capf.CodeInvalid, Message: "source", Err: err}
 	}
+	if err := app.keepOut(specs); err != nil {
+		return err
+	}
 	drafted, err := migrate.DraftDialect(app.ctx, specs[0], c.File, c.Encoding)
 	if err != nil {
 		return err

@@ -24,6 +24,9 @@ func (c *migrateInspectCommand) Run(app *app) error {
 		return &capf.Error{Code: capf.CodeInvalid, Message: "--reveal shows authentication strings, so it is for a terminal only",
 			Hint: "leave it out to have them masked"}
 	}
+	if err := app.keepOut(specs); err != nil {
+		return err
+	}
 	found, err := migrate.InspectAs(app.ctx, specs, c.options(mergeFlags{}), migrate.View(c.Reveal))
 	if err != nil {
 		return err

@@ -33,6 +33,9 @@ func (c *migratePlanCommand) Run(app *app) error {
 	if err != nil {
 		return err
 	}
+	if err := app.keepOut(specs, app.dataOutput(), output{"the file of decisions", c.Decisions}, output{"the report", c.Report}); err != nil {
+		return err
+	}
 	decisions, fresh, err := c.decisions()
 	if err != nil {
 		return err

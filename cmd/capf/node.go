@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/netip"
+	"net/url"
 	"os"
 
 	"crypto/x509"
@@ -58,6 +59,11 @@ func (c *nodeAddCommand) Run(app *app) error {
 		node.TVSCertificate = der
 	}
 	return app.withStore(func(store *sqlite.Store) error {
+		if target, err := url.Parse(node.Target); err == nil && target.Scheme == "file" {
+			if err := app.keepOutOf(store, output{"the target", target.Path}); err != nil {
+				return err
+			}
+		}
 		if err := store.AddNode(app.ctx, node, actor()); err != nil {
 			return err
 		}

@@ -55,7 +55,10 @@ func (c *reportCommand) print(app *app, store *sqlite.Store, filter capf.PhoneFi
 // writeFile writes a file that is whole or not there, for its owner only. What is no regular file (a pipe, a
 // device) is written to as it is.
 func (c *reportCommand) writeFile(app *app, store *sqlite.Store, filter capf.PhoneFilter) (err error) {
-	path := c.CSV
+	path := filepath.Clean(c.CSV)
+	if err := app.keepOutOf(store, output{"the report", path}); err != nil {
+		return err
+	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
