@@ -186,6 +186,9 @@ func (i *Inspection) inspect(ctx context.Context, opened *source.Source, options
 	m.describe(rows, options.Dialect != nil)
 	lines, err := m.look(ctx, rows, view)
 	problems = append(problems, problemsOf(err)...)
+	if len(problems) == 0 {
+		problems = problemsOf(m.checkRecognised(records(row.Files)))
+	}
 	for _, line := range m.Kept {
 		row.Kept = append(row.Kept, m.inspectedLine(line, nil, view))
 	}
@@ -199,6 +202,13 @@ func (i *Inspection) inspect(ctx context.Context, opened *source.Source, options
 	row.Kept, row.Findings = listed(row.Kept), listed(m.findingRows())
 	i.Machines = append(i.Machines, row)
 	return multierror.Append(several(), problems...).ErrorOrNil()
+}
+
+func records(files []InspectedFile) (count int) {
+	for _, file := range files {
+		count += file.Records
+	}
+	return count
 }
 
 // readable reads a machine file by file, so that one which cannot be read does not hide the others.

@@ -35,6 +35,9 @@ func (s *sources) read(ctx context.Context) (*reading, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if err == nil {
+			err = m.checkRecognised(len(m.records))
+		}
 		for _, problem := range problemsOf(err) {
 			failed = multierror.Append(failed, unavailable(problem))
 		}

@@ -63,6 +63,8 @@ func openFile(given string, info fs.FileInfo, bounds limits) (*place, error) {
 		return openArchive(file, archive, bounds)
 	case strings.HasPrefix(string(start[:n]), sqliteMagic):
 		kind = PhoneDatabase
+	case strings.HasPrefix(string(start[:n]), ageMagic):
+		return nil, fmt.Errorf("%s is encrypted by age; if it is a backup of capf, %s and --identity", given, restoreIt)
 	case kind != PhoneList:
 		return nil, fmt.Errorf("%s is not a folder, and neither a zip, tar or tar.gz file, nor a SQLite database, nor a CSV file: "+
 			"give the folder that it lies in", given)

@@ -162,6 +162,9 @@ func (s *Source) checkFound(at *place) error {
 		return fmt.Errorf("no CAPF.phone, CAPF.cfg, CAPF.cer or *.0, and no database or list of phones in %s: give the root of the "+
 			"copied disk, or the folder that holds the files", s.Folder)
 	}
+	if err := s.checkOurs(); err != nil {
+		return err
+	}
 	if len(s.Of(PhoneDatabase)) > 0 {
 		return at.checkTemporary()
 	}

@@ -71,6 +71,8 @@ func (u *unpacker) take(one entry) error {
 	case problem != "":
 		u.pass(one.name, legacy.Warning, problem+": not read")
 	case one.folder || name == ".":
+	case name == backupManifest && one.odd == "":
+		return errors.New("is a backup of capf, " + restoreIt)
 	case one.odd != "":
 		u.pass(name, legacy.Warning, one.odd+": not read")
 	case kindOf(path.Base(name)) == "":
