@@ -13,6 +13,10 @@ const PrivateKeyAdvice = "holds a private key: only its place and SHA-256 are ke
 const IdentityKeyAdvice = "holds the private key of a CAPF: only its place and SHA-256 are kept; " +
 	"`capf init --from` takes key and certificate over as our own"
 
+// PossibleKeyAdvice is the reason of the finding that goes with what may be a part of a private key.
+const PossibleKeyAdvice = "has base64 outside of any block, which may be a part of a private key: only its place and SHA-256 are kept; " +
+	"look at the original, and if it is one, hold the key for disclosed"
+
 // KeyAdvice gives the reason for a private key, or for the one of a CAPF's identity.
 func KeyAdvice(identity bool) string {
 	if identity {

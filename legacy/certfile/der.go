@@ -57,6 +57,7 @@ func (r *reader) keepRest(rest []byte, offset int, reason string) {
 	if encoding == "" {
 		encoding = text.Windows1252
 	}
+	var lines []text.Line
 	// Bytes in memory do not fail to be read, and the encoding is the one their mark tells.
 	for line, err := range text.Lines(legacy.BytesInput(r.name, rest), encoding) {
 		if err != nil {
@@ -64,6 +65,13 @@ func (r *reader) keepRest(rest []byte, offset int, reason string) {
 		}
 		line.Offset += int64(offset)
 		line.Number = 0
+		if line.PrivateKey {
+			r.keep(line, reason)
+		} else {
+			lines = append(lines, line)
+		}
+	}
+	for _, line := range r.withoutKeyText(lines) {
 		r.keep(line, reason)
 	}
 }

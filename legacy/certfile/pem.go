@@ -45,6 +45,9 @@ func (b *blockReader) line(line text.Line) {
 	label, begins := blockMark(line.Text, "-----BEGIN ")
 	switch {
 	case line.PrivateKey:
+		if b.block == nil && line.Problem == text.KeyWithoutBeginning {
+			b.takeShortStart(line)
+		}
 		b.torn()
 		b.keep(line, "")
 	case begins:
@@ -99,7 +102,7 @@ func (b *blockReader) finish(end string) {
 		return
 	}
 	line := b.block[0].Number
-	b.add(line, parsed, rawOf(b.before))
+	b.add(line, parsed, rawOf(b.withoutKeyText(b.before)))
 	if len(rest) > 0 {
 		b.refuse("has more than a certificate in its PEM block", rest)
 	}
@@ -149,7 +152,7 @@ func (b *blockReader) keepText() {
 	if len(b.file.Certificates) > 0 {
 		reason = "text after the last certificate"
 	}
-	for _, line := range b.before {
+	for _, line := range b.withoutKeyText(b.before) {
 		if line.Problem != "" || strings.TrimSpace(line.Text) != "" {
 			b.keep(line, reason)
 		}

@@ -6,6 +6,9 @@ import (
 	"hash"
 )
 
+// KeyWithoutBeginning is the problem of private key text that was found by its END alone.
+const KeyWithoutBeginning = "private key without its beginning, not kept"
+
 const (
 	// A whole key is looked for this far; the longest in use, RSA of 16,384 bits, is a fifth of it.
 	keyBytes = 64 << 10
@@ -63,12 +66,11 @@ func (f *keyFilter) headless(line physicalLine) (physicalLine, bool, error) {
 		f.clear--
 		return line, true, nil
 	}
-	const problem = "private key without its beginning, not kept"
 	switch {
 	case !hasKeyRun(line.raw) || hasBegin(line.raw):
 		return line, true, nil
 	case isKeyEnd(line.raw):
-		return f.withhold(line, 0, problem)
+		return f.withhold(line, 0, KeyWithoutBeginning)
 	}
 	more, size := 0, int64(0)
 	for ; size < keyBytes; more++ {
@@ -80,7 +82,7 @@ func (f *keyFilter) headless(line physicalLine) (physicalLine, bool, error) {
 			break
 		}
 		if isKeyEnd(ahead.raw) {
-			return f.withhold(line, more+1, problem)
+			return f.withhold(line, more+1, KeyWithoutBeginning)
 		}
 		if !isKeyText(ahead.raw) {
 			break
