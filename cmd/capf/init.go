@@ -8,6 +8,7 @@ import (
 
 	"capf/runtime/ca"
 	"capf/runtime/capf"
+	"capf/runtime/store/sqlite"
 )
 
 type initCommand struct {
@@ -19,12 +20,12 @@ type initCommand struct {
 	PKCS11             string  `name:"pkcs11" help:"Make CAPF's key in this token, which it never leaves, or take the one that the URI names there: pkcs11:token=LABEL?module-path=LIBRARY. The PIN is in $CAPF_KEY_PIN, or asked for." placeholder:"URI" xor:"where"`
 }
 
-// Run activates CAPF; where it is active already nothing changes.
+// Run activates CAPF; where it is active already nothing changes but the schema of an older store.
 func (c *initCommand) Run(app *app) (err error) {
 	if c.From != "" {
 		return c.takeOver(app)
 	}
-	store, err := app.newStore()
+	store, rest, err := c.store(app)
 	if err != nil {
 		return err
 	}
@@ -50,9 +51,26 @@ func (c *initCommand) Run(app *app) (err error) {
 	if created {
 		app.say("CAPF is active as %s; its certificate is %s", authority.Name(), filepath.Join(app.data, "CAPF.cer"))
 	} else {
-		app.say("CAPF was active already as %s; nothing was changed", authority.Name())
+		app.say("CAPF was active already as %s; %s", authority.Name(), rest)
 	}
 	return remindOfList(app, store, authority)
+}
+
+// store opens the store, makes it or brings it up to date, and gives the words for the rest: what was changed beyond that
+// where CAPF is active already.
+func (c *initCommand) store(app *app) (_ *sqlite.Store, rest string, err error) {
+	_, missing := os.Stat(app.storePath())
+	store, err := app.newStore()
+	if err != nil {
+		return nil, "", err
+	}
+	switch {
+	case missing != nil:
+		return store, "there was no store, so an empty one was made: " + app.storePath(), nil
+	case store.Upgraded() != nil: // which newStore has told
+		return store, "nothing but the schema of the store was changed", nil
+	}
+	return store, "nothing was changed", nil
 }
 
 // orDefault gives the name that stands in certificates where nobody gave one; one that was given may be empty.
@@ -69,7 +87,7 @@ func (c *initCommand) takeOver(app *app) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := app.newStore()
+	store, rest, err := c.store(app)
 	if err != nil {
 		return err
 	}
@@ -86,7 +104,7 @@ func (c *initCommand) takeOver(app *app) (err error) {
 			taken.Name(), c.From, filepath.Join(app.data, "CAPF.cer"))
 		app.say("%s still holds the private key: remove it where it is not needed any more, and let no other CAPF go on with it", c.From)
 	} else {
-		app.say("CAPF was active already as %s, which is the one in %s; nothing was changed", taken.Name(), c.From)
+		app.say("CAPF was active already as %s, which is the one in %s; %s", taken.Name(), c.From, rest)
 	}
 	return remindOfList(app, store, taken.Authority)
 }
