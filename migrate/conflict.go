@@ -30,7 +30,9 @@ func (p *planner) conflict(at int) Conflict {
 	for _, v := range settled.among {
 		row.Versions = append(row.Versions, g.places(v, choiceFor(v, settled.among))...)
 	}
-	if settled.among == nil {
+	if settled.among != nil {
+		row.rules = rulesFor(settled.among, p.publisher)
+	} else {
 		row.Versions = []Place{settled.disputed().place()}
 		if g.origin != nil {
 			row.Versions = append(row.Versions, g.storedPlace())
@@ -114,8 +116,10 @@ func conflictErrors(conflicts []Conflict) []error {
 		for _, v := range c.Versions {
 			places = append(places, v.String())
 		}
-		hint := fmt.Sprintf("choose with --prefer %s, %s, %s or a source's name, or one by one with --decisions FILE; nothing is stored",
-			PreferLatest, PreferPublisher, PreferStore)
+		hint := fmt.Sprintf("choose with --prefer %s, or one by one with --decisions FILE; nothing is stored", strings.Join(c.rules, " or "))
+		if len(c.rules) == 0 {
+			hint = "no --prefer tells them apart: choose one by one with --decisions FILE; nothing is stored"
+		}
 		if c.Refused {
 			hint = "change the phone here first, or choose the store's version with --decisions FILE; nothing is stored"
 		}

@@ -74,17 +74,31 @@ func contenders(versions []*version) []*version {
 }
 
 // choose decides between contenders by the administrator's choice; nil where it does not. The publisher stands for its
-// machine already.
+// machine already. The name of a source is what that source says now: what an earlier run took from it, before it was
+// corrected, is the store's version.
 func choose(among []*version, choice string) *version {
-	switch {
-	case choice == "":
+	switch choice {
+	case "":
 		return nil
-	case choice == PreferLatest:
+	case PreferLatest:
 		return latest(among)
+	case PreferStore:
+		return only(among, func(v *version) bool { return v.stored })
 	}
+	says := func(v *version) bool {
+		return slices.ContainsFunc(v.records, func(r *record) bool { return strings.EqualFold(r.machine, choice) })
+	}
+	if slices.ContainsFunc(among, says) {
+		return only(among, says)
+	}
+	return only(among, func(v *version) bool { return v.isFrom(choice) })
+}
+
+// only gives the version that something holds for; nil where it holds for none or for several.
+func only(among []*version, holds func(*version) bool) *version {
 	var found *version
 	for _, v := range among {
-		if !v.isFrom(choice) && (choice != PreferStore || !v.stored) {
+		if !holds(v) {
 			continue
 		}
 		if found != nil {
@@ -93,6 +107,26 @@ func choose(among []*version, choice string) *version {
 		found = v
 	}
 	return found
+}
+
+// rulesFor gives the words for Options.Prefer that decide between contenders: the publisher's name is given too, where
+// one is known.
+func rulesFor(among []*version, publisher string) []string {
+	var out []string
+	add := func(word, choice string) {
+		if choice != "" && !slices.Contains(out, word) && choose(among, choice) != nil {
+			out = append(out, word)
+		}
+	}
+	add(PreferLatest, PreferLatest)
+	add(PreferPublisher, publisher)
+	add(PreferStore, PreferStore)
+	for _, v := range among {
+		for _, r := range v.records {
+			add(r.machine, r.machine)
+		}
+	}
+	return out
 }
 
 // latest takes the figures of the clocks as they are. Where one shows none, or two show the same, there is no latest.

@@ -142,6 +142,8 @@ type Conflict struct {
 	Refused bool `json:"refused,omitempty"`
 	// Digest changes with the sources of the versions and with the phone in the store.
 	Digest string `json:"digest"`
+
+	rules []string // words for Options.Prefer that decide it
 }
 
 // PendingCount is how many operations of one mode would go on.
