@@ -47,15 +47,18 @@ func (e *OtherError) Error() string { return e.Reason }
 // Open reads the header of a list. Its encoding is found; where it is neither UTF-8 nor marked as UTF-16, it is the one
 // named, if one is. An *OtherError: the list has no column for the device, or its encoding is not clear.
 func Open(input legacy.Input, named text.Encoding) (*File, error) {
-	encoding, err := text.Detect(input)
-	if named != "" && (err != nil || !isUnicode(encoding)) {
-		encoding, err = named, nil
+	found, err := text.Find(input)
+	if named != "" && (err != nil || !isUnicode(found.Encoding)) {
+		found, err = text.Found{Encoding: named}, nil
 	}
 	if err != nil {
 		return nil, asOther(input, err)
 	}
-	out := &File{Encoding: encoding, input: input}
-	for line, err := range text.Lines(input, encoding) {
+	out := &File{Encoding: found.Encoding, input: input}
+	if note := found.Note(); note != "" {
+		out.Findings = append(out.Findings, legacy.Finding{Position: legacy.Position{File: input.File}, Severity: legacy.Note, Reason: note})
+	}
+	for line, err := range text.Lines(input, found.Encoding) {
 		if err != nil {
 			return nil, err
 		}

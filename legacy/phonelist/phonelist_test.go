@@ -248,3 +248,20 @@ func isRest(content, kept []byte) bool {
 	}
 	return bytes.HasSuffix(squeeze(content), squeeze(kept)) || bytes.IndexByte(content, 0) >= 0
 }
+
+// TestEncodingIsNoted: what was found about the encoding without being certain is said, as for the files of CAPF itself.
+func TestEncodingIsNoted(t *testing.T) {
+	for content, want := range map[string]string{
+		"device,key size,description\nSEP001122334401,1024,Caf\xe9 M\xfcller\n": "read as windows-1252",
+		"device,key size,description\nSEP001122334401,1024,Café Müller\n":       "",
+		"device,key size,description\nSEP001122334401,1024,Lobby\n":             "",
+	} {
+		var found []string
+		for _, one := range open(t, content).Findings {
+			found = append(found, fmt.Sprint(one.Severity, " ", one.Reason))
+		}
+		if got := strings.Join(found, "; "); want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%q: findings %q", content, got)
+		}
+	}
+}
