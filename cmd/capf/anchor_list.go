@@ -31,12 +31,26 @@ func anchorsInUse(app *app, store *sqlite.Store) ([]anchorInUse, error) {
 		if err != nil {
 			return nil, err
 		}
-		anchors = slices.Insert(anchors, 0, current)
+		anchors = withOwn(current, anchors)
 	}
 	if err := store.LinkIssuers(app.ctx, anchors); err != nil {
 		return nil, err
 	}
 	return countPhones(app.ctx, store, anchors)
+}
+
+// withOwn puts the certificate in force before the anchors. It may be one of them, where a migration has found it before
+// it was taken over (init --from): then it stands there once, and says so.
+func withOwn(own capf.Anchor, anchors []capf.Anchor) []capf.Anchor {
+	out := []capf.Anchor{own}
+	for _, anchor := range anchors {
+		if anchor.Kind == own.Kind && anchor.SHA256 == own.SHA256 {
+			out[0].Origin += "; " + anchor.Origin
+		} else {
+			out = append(out, anchor)
+		}
+	}
+	return out
 }
 
 func countPhones(ctx context.Context, store *sqlite.Store, anchors []capf.Anchor) ([]anchorInUse, error) {
