@@ -67,6 +67,8 @@ type File struct {
 	Settings []Setting
 	Kept     []legacy.KeptLine
 	Findings []legacy.Finding
+
+	names int // the first line with names of settings and no values; 0: there is none
 }
 
 // errNothing is the structure that is missing.
@@ -108,7 +110,7 @@ func Read(input legacy.Input, candidates []*dialect.Dialect) (*File, error) {
 	}
 	chosen, err := dialect.Choose(input.File, readings)
 	if err != nil {
-		return nil, err
+		return nil, asNames(input, files, err)
 	}
 	at := slices.IndexFunc(files, func(file *File) bool { return file.Dialect == chosen })
 	if at < 0 || len(files[at].Settings)+len(files[at].Kept) == 0 {
@@ -217,6 +219,8 @@ func (r *reader) line(line text.Line) {
 	case strings.TrimSpace(line.Text) == "" || r.Dialect.IsComment(line.Text):
 	case isSection:
 		r.section = section
+	case r.isNames(line.Text):
+		r.keepNames(line)
 	default:
 		r.setting(line)
 	}

@@ -130,6 +130,35 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// TestNamesOnALine: a table of settings is not read, not even where it looks like a name and a value, and what to do is
+// said; a dialect that was named keeps it aside.
+func TestNamesOnALine(t *testing.T) {
+	const advice = "names several settings and has no value: names on one line and values on the next are not read"
+	for _, content := range []string{
+		"KeySize,CAPF Phone Port\r\n2048,3804\r\n", "# x\n\"KeySize\";\"CAPF Phone Port\";Trace\n2048;3804;5\n", "KeySize\tCertificateIssuer\n2048\tCAPF\n",
+		"KeySize CertificateIssuer Trace\n2048 CAPF 5\n",
+	} {
+		_, err := read(content)
+		if err == nil || !strings.Contains(err.Error(), advice) || !strings.Contains(err.Error(), "capf parameter set") || !strings.HasPrefix(err.Error(), "CAPF.cfg:") {
+			t.Errorf("%q: %v", content, err)
+		}
+		named := dialect.Builtin()
+		for _, one := range named {
+			if !one.Reads(dialect.Configuration) {
+				continue
+			}
+			file, err := cfgfile.ReadAs(legacy.BytesInput("CAPF.cfg", []byte(content)), one)
+			if err != nil || len(file.Kept) == 0 || !strings.Contains(fmt.Sprint(file.Findings), advice) {
+				t.Errorf("%q by %s: %v, kept %v, %v", content, one.Name, file.Findings, file.Kept, err)
+			}
+		}
+	}
+	file := mustRead(t, "KeySize=1024\nCertificate Issuer: CAPF\nTrace=KeySize CertificateIssuer\n")
+	if len(file.Settings) != 3 || len(file.Kept) != 0 {
+		t.Errorf("settings %v, kept %v", file.Settings, file.Kept)
+	}
+}
+
 func TestNothingToRead(t *testing.T) {
 	for _, content := range []string{"", "\r\n", "; x\n[a]\n"} {
 		if file := mustRead(t, content); file.Dialect != nil || len(file.Settings) > 0 {
