@@ -73,17 +73,19 @@ func (c *migrateRunCommand) Run(app *app) (err error) {
 	}
 	defer closeInto(&err, store)
 	var report *migrate.Report
+	answers := &answers{}
 	defer lean()()
 	err = app.migrating("migrate run", func() (err error) {
 		options := c.options(c.mergeFlags)
 		bar := app.newPhases()
-		options.Decisions, options.Ask = decisions, bar.aside(app.askAbout(isTerminal))
+		options.Decisions, options.Ask = decisions, answers.count(bar.aside(app.askAbout(isTerminal)))
 		options.Progress = bar.set
 		report, err = migrate.Run(app.ctx, specs, options, store, actor())
 		bar.done()
 		return err
 	})
 	if err != nil {
+		answers.lost(app, c)
 		return err
 	}
 	for _, one := range report.Missing {

@@ -77,6 +77,38 @@ func (p *phases) aside(ask func(migrate.Conflict, int, int) (string, error)) fun
 	}
 }
 
+// answers are what a person has chosen at the terminal in a run.
+type answers struct{ given int }
+
+// count counts them as they are given.
+func (a *answers) count(ask func(migrate.Conflict, int, int) (string, error)) func(migrate.Conflict, int, int) (string, error) {
+	if ask == nil {
+		return nil
+	}
+	return func(conflict migrate.Conflict, number, of int) (string, error) {
+		choice, err := ask(conflict, number, of)
+		if err == nil && choice != "" {
+			a.given++
+		}
+		return choice, err
+	}
+}
+
+// lost says, where a run stored nothing in spite of answers, how they would have been kept.
+func (a *answers) lost(app *app, c *migrateRunCommand) {
+	if a.given == 0 {
+		return
+	}
+	plan := migratePlanCommand{sourceFlags: c.sourceFlags, mergeFlags: c.mergeFlags}
+	if c.Decisions != "" {
+		app.say("%d answers given here are not kept: fill them in as `choose` in %s, where they hold however often a run is refused", a.given, c.Decisions)
+		return
+	}
+	const file = "decisions.toml"
+	app.say("%d answers given here are not kept; in a file they hold however often a run is refused: %s writes it, fill in `choose`, then %s",
+		a.given, plan.commandLine(app, "plan", file), plan.commandLine(app, "run", file))
+}
+
 // ask shows the versions of a conflict and takes the number of one, s to leave it open, or q to stop.
 func (a *asker) ask(conflict migrate.Conflict, number, of int) (string, error) {
 	fmt.Fprintf(a.out, "\nconflict %d of %d: %s: %s\n", number, of, conflict.Device, plain(conflict.Why))

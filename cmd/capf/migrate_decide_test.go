@@ -129,3 +129,34 @@ func TestCommandLine(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestAnswersLost: after answers that came to nothing it is said how they would have been kept; without any, nothing is.
+func TestAnswersLost(t *testing.T) {
+	for _, test := range []struct {
+		choices []string
+		want    string
+	}{{nil, ""}, {[]string{"", ""}, ""}, {[]string{"a", "", "b"}, "2 answers given here are not kept"}} {
+		var said bytes.Buffer
+		given := &answers{}
+		at := 0
+		ask := given.count(func(migrate.Conflict, int, int) (string, error) { at++; return test.choices[at-1], nil })
+		for range test.choices {
+			if _, err := ask(askedConflict, 1, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		given.lost(&app{data: "/d", stderr: &said}, &migrateRunCommand{sourceFlags: sourceFlags{Sources: []string{"pub=/x"}}})
+		if got := said.String(); test.want == "" && got != "" || !strings.Contains(got, test.want) ||
+			test.want != "" && !strings.Contains(got, "capf --data /d migrate plan --decisions decisions.toml pub=/x writes it, fill in `choose`, then capf --data /d migrate run --decisions decisions.toml pub=/x") {
+			t.Errorf("%q: said %q", test.choices, got)
+		}
+	}
+	var said bytes.Buffer
+	(&answers{given: 1}).lost(&app{stderr: &said}, &migrateRunCommand{Decisions: "/d.toml"})
+	if !strings.Contains(said.String(), "as `choose` in /d.toml") {
+		t.Errorf("with a file: said %q", said.String())
+	}
+	if (&answers{}).count(nil) != nil {
+		t.Error("somebody is asked where nobody can be")
+	}
+}
