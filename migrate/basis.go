@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 )
 
 // basis is a digest of everything that was decided, and of what phones are built with: two runs of the same basis stage
@@ -29,12 +30,14 @@ func (p *planner) basis() string {
 			_, _ = io.WriteString(hash, string(one.verdict)+"\n")
 		}
 	}
+	var text []byte
 	p.eachTaken(func(taken *record) {
-		fmt.Fprintf(hash, "phone %d %q", taken.number, taken.description)
+		text = strconv.AppendInt(append(text[:0], "phone "...), int64(taken.number), 10)
+		text = strconv.AppendQuote(append(text, ' '), taken.description)
 		if taken.settled != nil {
-			fmt.Fprintf(hash, " %d", taken.settled.changes)
+			text = strconv.AppendInt(append(text, ' '), taken.settled.changes, 10)
 		}
-		_, _ = io.WriteString(hash, "\n")
+		_, _ = hash.Write(append(text, '\n'))
 	})
 	return hex.EncodeToString(hash.Sum(nil))
 }

@@ -21,7 +21,7 @@ const (
 	// restTime is for how long nobody of us asks for the lock then. SQLite has no queue: whoever waits for the lock
 	// tries again after a while, and would hardly ever meet it free. While a service runs its sessions wait, which try
 	// later and later: then it is free for as long as it is held.
-	restTime       = 2 * time.Millisecond
+	restTime       = time.Millisecond
 	restForService = holdTime
 )
 
