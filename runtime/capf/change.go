@@ -118,7 +118,10 @@ func (p *Phone) Expire(now time.Time, living string) *OperationRecord {
 	}
 	ended := p.end(EndingExpired, now, "deadline", "not completed in time")
 	late := ResultTimedOut
-	ended.Result, p.LastResult = &late, &late
+	ended.Result = &late
+	if !ended.isPast(p.LastAttempt) {
+		p.LastResult, p.LastAttempt = &late, time.Time{}
+	}
 	return ended
 }
 

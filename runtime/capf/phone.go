@@ -24,6 +24,7 @@ type Phone struct {
 
 	LastSession time.Time // start of the last session that authenticated; zero for never
 	LastResult  *Result   // last outcome or attempt; nil for none
+	LastAttempt time.Time // when that attempt was; zero where the result is that of an outcome
 	LastAddress string    // of the last session
 	LastTLS     string    // its TLS version, as `1.0`
 }
@@ -150,9 +151,9 @@ func (p *Phone) CurrentString(now time.Time) AuthenticationString {
 }
 
 // ResultAt gives the number of the last outcome or attempt; an operation that nobody completed in time
-// reads as timed out.
+// reads as timed out, unless somebody has tried since.
 func (p *Phone) ResultAt(now time.Time) *Result {
-	if p.Last != nil && p.Last.Ending == EndingNone && p.Last.isPast(now) {
+	if p.Last != nil && p.Last.Ending == EndingNone && p.Last.isPast(now) && !p.Last.isPast(p.LastAttempt) {
 		late := ResultTimedOut
 		return &late
 	}

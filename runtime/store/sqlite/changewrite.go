@@ -54,8 +54,7 @@ const (
 	updatePhones = `UPDATE phones SET description = s.description, auth_mode = s.auth_mode, auth_string = s.auth_string,
 		key_size = s.key_size, security_mode = s.security_mode, lsc_hash = s.lsc_hash, last_operation = coalesce(?1 + s.new_index, last_operation),
 		result = iif(s.ended_result IS NULL, result, s.ended_result),
-		result_mark = iif(s.ended_result IS NULL, result_mark,
-			(SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = s.device)),
+		result_mark = iif(s.ended_result IS NULL, result_mark, ` + markOfDeadline + `),
 		changes = s.changes, changed_at = ?2
 		FROM changes s WHERE s.expected IS NOT NULL AND phones.device = s.device`
 

@@ -14,6 +14,7 @@ import (
 const phoneColumns = `p.device, p.description, p.auth_mode, p.auth_string, p.key_size, p.security_mode,
 	p.lsc_known, p.mic, p.last_session, p.last_address, p.last_tls, p.lsc_hash, p.result, p.changes,
 	(SELECT a.result FROM attempts a WHERE a.device = p.device AND a.id > p.result_mark ORDER BY a.id DESC LIMIT 1),
+	(SELECT a.at FROM attempts a WHERE a.device = p.device AND a.id > p.result_mark ORDER BY a.id DESC LIMIT 1),
 	p.last_operation, p.lsc, o.revision, o.operation, o.auth_mode, o.key_size, o.completes_by, o.created_at, o.created_by,
 	o.ended_at, o.ended_by, o.ending, o.result, o.detail, o.serving,
 	c.state, c.source, c.serial, c.subject, c.issuer, c.not_before, c.not_after, c.der, c.sha256, c.key_sha256,
@@ -105,19 +106,20 @@ func scanPhone(cursor store.Scanner) (phoneRow, error) { return newPhoneScan().s
 
 // phoneScan has a place for each of phoneColumns. It is used again for each row of a list.
 type phoneScan struct {
-	row                          phoneRow
-	digits                       sql.Null[string]
-	lastSession, result, attempt sql.NullInt64
-	operation                    operationColumns
-	certificate                  certificateColumns
-	places                       []any
+	row                 phoneRow
+	digits              sql.Null[string]
+	lastSession, result sql.NullInt64
+	attempt, attemptAt  sql.NullInt64
+	operation           operationColumns
+	certificate         certificateColumns
+	places              []any
 }
 
 func newPhoneScan() *phoneScan {
 	s := &phoneScan{}
 	p, o, c := &s.row.Phone, &s.operation, &s.certificate
 	s.places = []any{&p.Device, &p.Description, &p.AuthMode, &s.digits, &p.KeySize, &p.SecurityMode,
-		&p.LSCKnown, &p.MIC, &s.lastSession, &p.LastAddress, &p.LastTLS, &p.LSCHash, &s.result, &s.row.changes, &s.attempt,
+		&p.LSCKnown, &p.MIC, &s.lastSession, &p.LastAddress, &p.LastTLS, &p.LSCHash, &s.result, &s.row.changes, &s.attempt, &s.attemptAt,
 		&o.id, &c.id, &o.revision, &o.operation, &o.authMode, &o.keySize, &o.completesBy, &o.createdAt, &o.createdBy,
 		&o.endedAt, &o.endedBy, &o.ending, &o.result, &o.detail, &o.server,
 		&c.state, &c.source, &c.serial, &c.subject, &c.issuer, &c.notBefore, &c.notAfter, &c.der, &c.sha256, &c.key,
@@ -138,7 +140,7 @@ func (s *phoneScan) scan(cursor store.Scanner) (phoneRow, error) {
 	p.LastSession = store.Time(s.lastSession)
 	p.LastResult = store.Result(s.result)
 	if s.attempt.Valid {
-		p.LastResult = store.Result(s.attempt)
+		p.LastResult, p.LastAttempt = store.Result(s.attempt), store.Time(s.attemptAt)
 	}
 	p.Last = s.operation.record(p.Device)
 	if s.certificate.id.Valid {

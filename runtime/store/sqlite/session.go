@@ -152,6 +152,11 @@ func scanText(cursor store.Scanner) (text string, err error) {
 	return text, err
 }
 
+// markOfDeadline is the newest attempt up to the deadline of a phone's operation: one that came later is newer than the
+// outcome, also where that is written later still.
+const markOfDeadline = `max(result_mark, (SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = phones.device
+	AND a.at <= coalesce((SELECT o.completes_by FROM operations o WHERE o.id = phones.last_operation), a.at)))`
+
 // expire gives 1 where it ended the operation of the device.
 func expire(tx *store.Statements, device string, now time.Time, living string) (int, error) {
 	row, found, err := readPhone(tx, device)
@@ -166,7 +171,6 @@ func expire(tx *store.Statements, device string, now time.Time, living string) (
 		return 0, err
 	}
 	_, err = tx.Exec(`UPDATE phones SET auth_string = NULL, result = ?2,
-		result_mark = (SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = phones.device), changes = changes + 1
-		WHERE device = +?1`, device, store.ResultColumn(ended.Result))
+		result_mark = `+markOfDeadline+`, changes = changes + 1 WHERE device = +?1`, device, store.ResultColumn(ended.Result))
 	return 1, err
 }

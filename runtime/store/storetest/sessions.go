@@ -17,6 +17,8 @@ var sessionTests = map[string]func(*suite){
 	"an operation is of one device":                       sessionForeignDevice,
 	"the sweeper ends what is late, batch by batch":       sessionSweep,
 	"the result is that of the last outcome or attempt":   sessionResult,
+	"an attempt after the deadline is newer than that":    sessionLateAttempt,
+	"an attempt up to the deadline is older":              sessionLateChange,
 	"an outcome must be an ending of a session":           sessionWrongEnding,
 }
 
@@ -172,13 +174,51 @@ func sessionResult(s *suite) {
 	s.must(s.RecordAttempt(s.ctx, wrong))
 	before := s.phone(device(1))
 	s.equal("result", before.LastResult, given(capf.ResultInvalidAuthString))
-	before.LastResult = phone.LastResult
+	before.LastResult, before.LastAttempt = phone.LastResult, phone.LastAttempt
 	s.equal("the rest of the phone", before, phone)
 	// All within one second: the order counts, not the clock.
 	s.must(s.EndOperation(s.ctx, device(1), phone.Last.Ref, s.success(capf.Outcome{})))
 	s.equal("result", s.phone(device(1)).LastResult, given(capf.ResultSuccess))
 	s.must(s.RecordAttempt(s.ctx, wrong))
 	s.equal("result", s.phone(device(1)).LastResult, given(capf.ResultInvalidAuthString))
+}
+
+// Somebody who comes too late is newer than the deadline, whether that has been written by then or not.
+func sessionLateAttempt(s *suite) {
+	soon := Start.Add(time.Minute)
+	s.apply(capf.ApplyAdd, capf.PhoneChange{Device: device(1), Operation: given(capf.OperationInstall), CompletesBy: &soon})
+	attempt := func(result capf.Result) {
+		s.must(s.RecordAttempt(s.ctx, capf.Attempt{Device: device(1), Address: "192.0.2.9", At: s.clock.Now(), Result: result}))
+	}
+	wantResult := func(want capf.Result) {
+		s.t.Helper()
+		phone := s.phone(device(1))
+		s.equal("result", phone.ResultAt(s.clock.Now()), given(want))
+	}
+	attempt(capf.ResultInvalidAuthString)
+	wantResult(capf.ResultInvalidAuthString)
+	s.clock.Advance(time.Minute + time.Second)
+	wantResult(capf.ResultTimedOut)
+	attempt(capf.ResultTooLate)
+	wantResult(capf.ResultTooLate)
+	_, err := s.ExpireOperations(s.ctx, s.clock.Now(), 1)
+	s.must(err)
+	s.equal("ending", s.phone(device(1)).Last.Ending, capf.EndingExpired)
+	wantResult(capf.ResultTooLate)
+	// What is asked for next begins with what was last.
+	s.apply(capf.ApplySet, capf.PhoneChange{Device: device(1), Operation: given(capf.OperationInstall)})
+	wantResult(capf.ResultTooLate)
+}
+
+// Where a change finds the deadline passed and writes that, an attempt up to it is older than the outcome.
+func sessionLateChange(s *suite) {
+	soon := Start.Add(time.Minute)
+	s.apply(capf.ApplyAdd, capf.PhoneChange{Device: device(1), Operation: given(capf.OperationInstall), CompletesBy: &soon})
+	s.must(s.RecordAttempt(s.ctx, capf.Attempt{Device: device(1), Address: "192.0.2.9", At: s.clock.Now(), Result: capf.ResultInvalidAuthString}))
+	s.clock.Advance(time.Hour)
+	s.apply(capf.ApplySet, capf.PhoneChange{Device: device(1), Operation: given(capf.OperationInstall)})
+	phone := s.phone(device(1))
+	s.equal("result", phone.ResultAt(s.clock.Now()), given(capf.ResultTimedOut))
 }
 
 func sessionWrongEnding(s *suite) {
