@@ -27,7 +27,7 @@ func (b builder) phone(r *record) (capf.Phone, error) {
 		phone.SecurityMode, phone.LSC, phone.LSCKnown, phone.MIC = had.SecurityMode, had.LSC, had.LSCKnown, had.MIC
 		phone.LastSession, phone.LastAddress, phone.LastTLS = had.LastSession, had.LastAddress, had.LastTLS
 		if description == "" {
-			description = had.Description
+			description = storable(had.Description) // of before the rule was what it is
 		}
 	}
 	change := capf.PhoneChange{Device: r.device, Description: &description}

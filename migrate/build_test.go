@@ -210,6 +210,7 @@ func FuzzStorable(f *testing.F) {
 	f.Add("Lobby")
 	f.Add(strings.Repeat("é", 65))
 	f.Add("a\x00b\tc\xff")
+	f.Add("\u009b31mx\u202egnp\u2028")
 	f.Fuzz(func(t *testing.T, text string) {
 		got := storable(text)
 		if !utf8.ValidString(got) {

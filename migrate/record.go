@@ -124,7 +124,7 @@ func storable(text string) string {
 		return strings.Clone(text)
 	}
 	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if capf.IsControl(r) {
 			return ' '
 		}
 		return r

@@ -22,7 +22,7 @@ type phoneSettings struct {
 	Device       string              `arg:"" help:"SEP and 12 hex digits, a MAC address, or another device name."`
 	Operation    *capf.Operation     `help:"none, install, delete or troubleshoot." placeholder:"O"`
 	Auth         *capf.AuthMode      `help:"authentication-string, null-string, existing-certificate-lsc or existing-certificate-mic." placeholder:"M"`
-	AuthString   string              `help:"4 to 10 digits, or generate." placeholder:"DIGITS"`
+	AuthString   *string             `help:"4 to 10 digits, or generate." placeholder:"DIGITS"`
 	KeySize      *capf.KeySize       `help:"512, 1024, 2048, 3072, 4096, p256, p384 or p521." placeholder:"K"`
 	CompletesBy  string              `help:"When the operation must be complete (RFC 3339)." placeholder:"T"`
 	SecurityMode *capf.SecurityMode  `help:"non-secure, authenticated or encrypted." placeholder:"S"`
@@ -38,8 +38,8 @@ func (s *phoneSettings) change() (capf.PhoneChange, error) {
 	}
 	change := capf.PhoneChange{Device: device, Operation: s.Operation, AuthMode: s.Auth, KeySize: s.KeySize,
 		SecurityMode: s.SecurityMode, LSCHash: s.LSCHash, Description: s.Description}
-	if s.AuthString != "" {
-		if err := change.SetAuthString(s.AuthString); err != nil {
+	if s.AuthString != nil {
+		if err := change.SetAuthString(*s.AuthString); err != nil {
 			return capf.PhoneChange{}, err
 		}
 	}

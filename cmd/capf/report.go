@@ -12,7 +12,7 @@ import (
 )
 
 type reportCommand struct {
-	CSV           string          `name:"csv" help:"Write CSV to a file, or to standard output with -. It holds authentication strings: keep it in a safe place." placeholder:"FILE"`
+	CSV           *string         `name:"csv" help:"Write CSV to a file, or to standard output with -. It holds authentication strings: keep it in a safe place." placeholder:"FILE"`
 	Device        string          `help:"Devices that match, as SEP0011*." placeholder:"GLOB"`
 	Operation     *capf.Operation `help:"Phones with this operation pending." placeholder:"O"`
 	Status        *capf.Status    `help:"Phones in this status." placeholder:"S"`
@@ -30,11 +30,13 @@ func (c *reportCommand) Run(app *app) error {
 	filter := capf.PhoneFilter{Device: c.Device, Operation: c.Operation, Status: c.Status, AuthMode: c.AuthMode,
 		LSCStatus: c.LSCStatus, ExpiresBefore: before}
 	return app.withStore(func(store *sqlite.Store) error {
-		switch c.CSV {
-		case "":
+		switch {
+		case c.CSV == nil:
 			return c.print(app, store, filter)
-		case "-":
+		case *c.CSV == "-":
 			return writeReport(app, store, filter, app.stdout)
+		case *c.CSV == "":
+			return &capf.Error{Code: capf.CodeInvalid, Message: "--csv has no name", Hint: "name a file, or - for standard output"}
 		}
 		return c.writeFile(app, store, filter)
 	})
@@ -55,7 +57,7 @@ func (c *reportCommand) print(app *app, store *sqlite.Store, filter capf.PhoneFi
 // writeFile writes a file that is whole or not there, for its owner only. What is no regular file (a pipe, a
 // device) is written to as it is.
 func (c *reportCommand) writeFile(app *app, store *sqlite.Store, filter capf.PhoneFilter) (err error) {
-	path := filepath.Clean(c.CSV)
+	path := filepath.Clean(*c.CSV)
 	if err := app.keepOutOf(store, output{"the report", path}); err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func (c *reportCommand) writeFile(app *app, store *sqlite.Store, filter capf.Pho
 	if err := file.CloseAtomicallyReplace(); err != nil {
 		return &capf.Error{Code: capf.CodeUnavailable, Message: "write the report", Err: err, Hint: "check the folder"}
 	}
-	app.say("%s holds authentication strings: keep it in a safe place", c.CSV)
+	app.say("%s holds authentication strings: keep it in a safe place", *c.CSV)
 	return nil
 }
 

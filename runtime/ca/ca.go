@@ -124,7 +124,7 @@ func (o Options) validate() error {
 		return err
 	}
 	for what, name := range map[string]string{"organization": o.Organization, "organizational unit": o.OrganizationalUnit} {
-		if len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		if len(name) > 64 || strings.ContainsFunc(name, capf.IsControl) {
 			return &capf.Error{Code: capf.CodeInvalid, Message: what, Hint: "use at most 64 bytes, none of them a control character"}
 		}
 	}

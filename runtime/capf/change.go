@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -144,7 +145,7 @@ func (p *Phone) end(ending Ending, now time.Time, by, detail string) *OperationR
 
 func (c PhoneChange) applySettings(p *Phone) error {
 	if c.Description != nil {
-		if len(*c.Description) > maxDescription || !utf8.ValidString(*c.Description) || strings.ContainsFunc(*c.Description, isControl) {
+		if len(*c.Description) > maxDescription || !utf8.ValidString(*c.Description) || strings.ContainsFunc(*c.Description, IsControl) {
 			return &Error{Code: CodeInvalid, Message: "description",
 				Hint: fmt.Sprintf("use at most %d bytes of UTF-8, none of them a control character", maxDescription)}
 		}
@@ -165,7 +166,12 @@ func (c PhoneChange) applySettings(p *Phone) error {
 	return nil
 }
 
-func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+// IsControl tells characters that a description and other names must not have: controls, those of C1 among them, which
+// terminals obey, and what turns the direction of the text that follows. Marks of direction are no such: Hebrew and
+// Arabic names have them.
+func IsControl(r rune) bool {
+	return unicode.IsControl(r) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' || r == '\u2028' || r == '\u2029'
+}
 
 // effect decides what becomes of the operation.
 func (c PhoneChange) effect(before, after Phone, pending bool) Effect {

@@ -106,7 +106,7 @@ func TestAmendingVoidsSessions(t *testing.T) {
 		"mode":        {capf.PhoneChange{AuthMode: to(capf.AuthByNullString)}, 2},
 		"string":      {capf.PhoneChange{AuthString: digits(t, "99887766")}, 2},
 		"deadline":    {capf.PhoneChange{CompletesBy: to(noon.Add(time.Hour))}, 1},
-		"description": {capf.PhoneChange{Description: to("hall")}, 1},
+		"description": {capf.PhoneChange{Description: to("hall \u200f\u05d0")}, 1},
 		"same size":   {capf.PhoneChange{KeySize: to(capf.RSA1024)}, 1},
 		"hash":        {capf.PhoneChange{LSCHash: to(capf.HashSHA1)}, 2},
 	} {
@@ -131,16 +131,18 @@ func TestRulesRefuse(t *testing.T) {
 		change capf.PhoneChange
 		code   capf.Code
 	}{
-		"string and encrypted":         {bare, capf.PhoneChange{SecurityMode: to(capf.Encrypted)}, capf.CodeRefused},
-		"string and authenticated":     {secure, capf.PhoneChange{AuthMode: to(capf.AuthByString)}, capf.CodeRefused},
-		"delete from a secure phone":   {secure, capf.PhoneChange{Operation: to(capf.OperationDelete)}, capf.CodeRefused},
-		"delete where none is":         {none, capf.PhoneChange{Operation: to(capf.OperationDelete)}, capf.CodeRefused},
-		"troubleshoot where none is":   {none, capf.PhoneChange{Operation: to(capf.OperationTroubleshoot)}, capf.CodeRefused},
-		"string with null string":      {bare, capf.PhoneChange{AuthMode: to(capf.AuthByNullString), AuthString: digits(t, "12345678")}, capf.CodeInvalid},
-		"deadline that has passed":     {bare, capf.PhoneChange{Operation: to(capf.OperationInstall), CompletesBy: to(noon.Add(-time.Second))}, capf.CodeInvalid},
-		"deadline without operation":   {bare, capf.PhoneChange{CompletesBy: to(noon.Add(time.Hour))}, capf.CodeInvalid},
-		"description that is no UTF-8": {bare, capf.PhoneChange{Description: to("caf\xe9")}, capf.CodeInvalid},
-		"description with a line feed": {bare, capf.PhoneChange{Description: to("a\nb")}, capf.CodeInvalid},
+		"string and encrypted":             {bare, capf.PhoneChange{SecurityMode: to(capf.Encrypted)}, capf.CodeRefused},
+		"string and authenticated":         {secure, capf.PhoneChange{AuthMode: to(capf.AuthByString)}, capf.CodeRefused},
+		"delete from a secure phone":       {secure, capf.PhoneChange{Operation: to(capf.OperationDelete)}, capf.CodeRefused},
+		"delete where none is":             {none, capf.PhoneChange{Operation: to(capf.OperationDelete)}, capf.CodeRefused},
+		"troubleshoot where none is":       {none, capf.PhoneChange{Operation: to(capf.OperationTroubleshoot)}, capf.CodeRefused},
+		"string with null string":          {bare, capf.PhoneChange{AuthMode: to(capf.AuthByNullString), AuthString: digits(t, "12345678")}, capf.CodeInvalid},
+		"deadline that has passed":         {bare, capf.PhoneChange{Operation: to(capf.OperationInstall), CompletesBy: to(noon.Add(-time.Second))}, capf.CodeInvalid},
+		"deadline without operation":       {bare, capf.PhoneChange{CompletesBy: to(noon.Add(time.Hour))}, capf.CodeInvalid},
+		"description that is no UTF-8":     {bare, capf.PhoneChange{Description: to("caf\xe9")}, capf.CodeInvalid},
+		"description with a control of C1": {bare, capf.PhoneChange{Description: to("\u009b31mx")}, capf.CodeInvalid},
+		"description that turns around":    {bare, capf.PhoneChange{Description: to("x\u202egnp")}, capf.CodeInvalid},
+		"description with a line feed":     {bare, capf.PhoneChange{Description: to("a\nb")}, capf.CodeInvalid},
 	} {
 		test.change.Device = test.phone.Device
 		if _, err := test.change.Apply(test.phone, at(noon)); !capf.HasCode(err, test.code) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Parameter describes a service or enterprise parameter (C1 to C9, B12).
@@ -197,8 +198,8 @@ func backupSize(value string) (string, error) {
 
 func printable(value string) (string, error) {
 	const most = 255
-	if len(value) > most || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "", fmt.Errorf("use at most %d characters, none of them a control character", most)
+	if len(value) > most || !utf8.ValidString(value) || strings.ContainsFunc(value, IsControl) {
+		return "", fmt.Errorf("use at most %d bytes of UTF-8, none of them a control character", most)
 	}
 	return value, nil
 }
