@@ -1,8 +1,12 @@
 package main
 
 import (
+	"crypto/x509"
 	"database/sql"
+	"encoding/pem"
+	"math/big"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,6 +69,34 @@ func TestCRLOfEarlierIssuerIsServed(t *testing.T) {
 	}
 	if without := r.own("past"); len(without) != 1 || without[0].CRL != "" {
 		t.Errorf("listed without its anchor as %+v", without)
+	}
+}
+
+// TestCRLAfterRestore: a backup is older than the last CRL, which a verifier has seen; the next one is newer than that.
+func TestCRLAfterRestore(t *testing.T) {
+	i := newInstallation(t)
+	crl := func(of *installation) *big.Int {
+		path := filepath.Join(t.TempDir(), "capf.crl")
+		of.capf("ca", "crl", path)
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if block, _ := pem.Decode(content); block != nil {
+			content = block.Bytes
+		}
+		list, err := x509.ParseRevocationList(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list.Number
+	}
+	file := filepath.Join(t.TempDir(), "backup.tar")
+	i.capf("backup", file)
+	crl(i)
+	published := crl(i)
+	if number := crl(i.restored(file)); number.Cmp(published) <= 0 {
+		t.Errorf("number %v, after %v was published", number, published)
 	}
 }
 

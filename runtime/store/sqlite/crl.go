@@ -53,7 +53,10 @@ func (s *Store) Revocations(ctx context.Context, issuer string) (found capf.Revo
 	return found, err
 }
 
-// NextCRLNumber gives the number of a CRL with these contents, one more than the last of that CAPF certificate.
+// NextCRLNumber gives the number of a CRL with these contents: above the last of that CAPF certificate, and above all
+// that can have been published before this millisecond. For the store may have come of a backup that is older than the
+// last CRL, and whoever has seen that one takes none with a lower number (RFC 5280, 5.2.3, which has room for 20 octets;
+// milliseconds take 6). Only a clock that was set back between the two would defeat it.
 // CodeConflict where a CRL with newer contents has a number already: the contents must be read again.
 func (s *Store) NextCRLNumber(ctx context.Context, issuer string, contents capf.Revocations) (number int64, err error) {
 	err = s.writer.Do(ctx, func(tx *store.Statements) error {
@@ -64,7 +67,7 @@ func (s *Store) NextCRLNumber(ctx context.Context, issuer string, contents capf.
 		if newest > contents.Count {
 			return &capf.Error{Code: capf.CodeConflict, Message: "a newer CRL was made meanwhile", Hint: "make it again"}
 		}
-		number++
+		number = max(number+1, s.clock().UnixMilli())
 		_, err := tx.Exec(`INSERT INTO crls (issuer, number, read_at, revoked) VALUES (?1, ?2, ?3, ?4)
 			ON CONFLICT (issuer) DO UPDATE SET number = excluded.number, read_at = excluded.read_at, revoked = excluded.revoked`,
 			issuer, number, contents.ReadAt.Unix(), contents.Count)
