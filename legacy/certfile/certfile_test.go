@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/base64"
 	"fmt"
 	"math/big"
 	"slices"
@@ -70,6 +71,53 @@ func TestPEM(t *testing.T) {
 	last := 3 + strings.Count(first, "\n") + 1 + strings.Count(second, "\n") + 1
 	if diff := cmp.Diff([]string{fmt.Sprintf("%d text after the last certificate", last)}, kept(file)); diff != "" || len(file.Findings) > 0 {
 		t.Errorf("%s, findings %v", diff, file.Findings)
+	}
+}
+
+// What stands in a block and is not its certificate is kept aside.
+func TestMoreThanABlock(t *testing.T) {
+	capf := selfSigned(t, "CAPF", 1024, nil)
+	whole := block("CERTIFICATE", capf.der)
+	body := strings.SplitAfter(whole, "\n")
+	for name, test := range map[string]struct{ content, want string }{
+		"text before the end":        {strings.Replace(whole, "-----END", "by hand\n-----END", 1), "by hand\n"},
+		"text in the middle":         {strings.Replace(whole, body[3], body[3]+"by hand: 1\n", 1), "by hand: 1\n"},
+		"text in the line of a mark": {strings.Replace(whole, "-----BEGIN", "by hand -----BEGIN", 1), "by hand -----BEGIN CERTIFICATE-----\n"},
+		"text behind the end":        {strings.TrimSuffix(whole, "\n") + " by hand\n", "-----END CERTIFICATE----- by hand\n"},
+		"nothing":                    {strings.ReplaceAll(whole, "\n", " \r\n"), ""},
+		"empty lines":                {strings.ReplaceAll(whole, "\n", "\n\n"), ""},
+	} {
+		file := read(t, test.content, certfile.Options{})
+		var raw []byte
+		for _, line := range file.Kept {
+			raw = append(raw, line.Bytes...)
+		}
+		certificates := 1
+		if name == "text in the middle" {
+			certificates = 0 // its base64 ends there
+			test.want = test.content
+		}
+		if len(file.Certificates) != certificates || string(raw) != test.want {
+			t.Errorf("%s: %d certificates, kept %q", name, len(file.Certificates), raw)
+		}
+	}
+	part := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xa7, 3, 0x91, 0x42}, 40))
+	for _, file := range []*certfile.File{
+		read(t, strings.Replace(whole, "-----END", part+"\n-----END", 1), certfile.Options{}),
+		read(t, strings.Replace(block("CERTIFICATE", append(bytes.Clone(capf.der), 0xa7, 3)), "-----END", part+"\n-----END", 1), certfile.Options{}),
+	} {
+		withheld := 0
+		for _, line := range file.Kept {
+			if strings.Contains(string(line.Bytes), part) {
+				t.Errorf("part of a key in the block is kept: %q", line.Bytes)
+			}
+			if line.PrivateKey {
+				withheld++
+			}
+		}
+		if len(file.Certificates) == 1 && withheld != 1 {
+			t.Errorf("%d lines are withheld", withheld)
+		}
 	}
 }
 

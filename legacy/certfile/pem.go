@@ -103,9 +103,7 @@ func (b *blockReader) finish(end string) {
 	}
 	line := b.block[0].Number
 	b.add(line, parsed, rawOf(b.withoutKeyText(b.before)))
-	if len(rest) > 0 {
-		b.refuse("has more than a certificate in its PEM block", rest)
-	}
+	b.keepBeside(parsed.Raw, rest)
 	b.before, b.block = nil, nil
 }
 
@@ -123,6 +121,41 @@ func (b *blockReader) decode() []byte {
 	// A fault shows in what comes out: it is not whole DER.
 	n, _ := base64.StdEncoding.Decode(out, []byte(encoded))
 	return out[:n]
+}
+
+// keepBeside keeps aside what the block of a certificate holds besides: all of its lines where more DER is behind the
+// certificate, else those that are neither its marks nor its base64. Of these, parts of private keys are withheld.
+func (b *blockReader) keepBeside(der, rest []byte) {
+	const reason = "has more than a certificate in its PEM block"
+	var value asn1.RawValue
+	if after, err := asn1.Unmarshal(rest, &value); err == nil && len(after) == 0 {
+		b.refuse(reason, rest)
+		return
+	}
+	for _, line := range b.withoutKeyText(b.others(base64.StdEncoding.EncodeToString(der))) {
+		b.keep(line, reason)
+	}
+}
+
+// others gives the lines of the block that are neither its marks alone nor the next of the base64.
+func (b *blockReader) others(encoded string) (out []text.Line) {
+	last := len(b.block) - 1
+	for i, line := range b.block {
+		rest, found := encoded, false
+		content := strings.Join(strings.Fields(line.Text), "")
+		switch i {
+		case 0:
+			found = strings.TrimSpace(line.Text) == "-----BEGIN "+b.label+"-----"
+		case last:
+			found = strings.TrimSpace(line.Text) == "-----END "+b.label+"-----"
+		default:
+			rest, found = strings.CutPrefix(encoded, content)
+		}
+		if encoded = rest; !found || line.Problem != "" {
+			out = append(out, line)
+		}
+	}
+	return out
 }
 
 // refuse keeps the lines of the block aside, or withholds them if a private key is under the wrong label.
