@@ -206,6 +206,15 @@ func TestOpenQuote(t *testing.T) {
 	}
 }
 
+// Nor does it where a later record has quotes, at which it would end.
+func TestOpenQuoteBeforeQuotes(t *testing.T) {
+	got := lines(t, open(t, "Device,Operation,Description\nSEP001122334401,\"install,a\nSEP001122334402,none,b\nSEP001122334403,none,\"c, d\"\n"))
+	if len(got) != 3 || !strings.HasPrefix(got[0], "2 kept: a quote goes on to line 4: ") || !strings.HasPrefix(got[1], "3|SEP001122334402|") ||
+		!strings.HasPrefix(got[2], "4|SEP001122334403|") {
+		t.Errorf("got %q", got)
+	}
+}
+
 // Whatever the list is, all of its bytes but the lines before the records are in records or kept aside, and reading
 // twice gives the same.
 func FuzzOpen(f *testing.F) {

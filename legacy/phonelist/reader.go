@@ -87,10 +87,10 @@ func (r *reader) pass(kind phonefile.Kind) {
 	r.send(phonefile.Item{Kind: kind, Position: r.position(r.lines.take(1)[0])})
 }
 
-// record reads a record. Where a quote is not closed in good time its first line is kept aside alone, so that it does
-// not take others with it.
+// record reads a record. Where a quote is not closed in good time, or what it goes over is no record, its first line is
+// kept aside alone, so that it does not take others with it.
 func (r *reader) record() error {
-	content := ""
+	content, problem := "", "a quote is not closed"
 	for count := 1; count <= maxLines; count++ {
 		line, err := r.lines.peek(count - 1)
 		if errors.Is(err, errEnd) || err == nil && line.Problem != "" {
@@ -102,19 +102,26 @@ func (r *reader) record() error {
 		if count > 1 {
 			content += "\n"
 		}
-		values, open, problem := cut(content+line.Text, r.file.separator)
+		values, open, wrong := cut(content+line.Text, r.file.separator)
 		if content += line.Text; open {
 			continue
 		}
-		r.made(r.lines.take(count), values, problem)
-		return nil
+		record, wrong := r.made(r.lines.ahead[:count], values, wrong)
+		if wrong == "" {
+			r.sendRecord(record, r.lines.take(count))
+			return nil
+		}
+		if problem = wrong; count > 1 {
+			problem = fmt.Sprintf("a quote goes on to line %d: %s", line.Number, wrong)
+		}
+		break
 	}
-	r.keep(r.lines.take(1), "a quote is not closed")
+	r.keep(r.lines.take(1), problem)
 	return nil
 }
 
-// made sends a record or keeps its lines aside.
-func (r *reader) made(lines []text.Line, values []string, problem string) {
+// made makes a record of lines, or says why they are none.
+func (r *reader) made(lines []text.Line, values []string, problem string) (*phonefile.Record, string) {
 	columns := r.file.columns
 	for len(values) > len(columns) && values[len(values)-1] == "" {
 		values = values[:len(values)-1] // spreadsheets fill lines up
@@ -122,18 +129,18 @@ func (r *reader) made(lines []text.Line, values []string, problem string) {
 	if problem == "" && len(values) != len(columns) {
 		problem = fmt.Sprintf("has %d columns, the header has %d", len(values), len(columns))
 	}
+	if problem != "" {
+		return nil, problem
+	}
 	record := &phonefile.Record{Position: r.position(lines[0]), Offset: lines[0].Offset}
 	for _, line := range lines {
 		record.Lines = append(record.Lines, line.Number)
 		record.Bytes = append(record.Bytes, line.Raw...)
 	}
-	if problem == "" {
-		problem = fill(record, columns, values)
-	}
-	if problem != "" {
-		r.keep(lines, problem)
-		return
-	}
+	return record, fill(record, columns, values)
+}
+
+func (r *reader) sendRecord(record *phonefile.Record, lines []text.Line) {
 	r.send(phonefile.Item{Kind: phonefile.KindRecord, Position: record.Position, Record: record})
 	if last := lines[len(lines)-1]; last.Torn {
 		r.warn(last, "the file ends without a line end: see whether the last record is whole")
