@@ -127,12 +127,7 @@ func (v *verifier) certificates(ctx context.Context) error {
 		if !read.take(item{spot{file.Machine, file.File, file.Line}, file.SHA256}) {
 			v.differ(file.Machine, file.File, file.Line, "", "certificate is in the store, not in the source")
 		}
-		switch {
-		case file.Use == capf.LegacyAnchor && !trusted[file.SHA256]:
-			v.differSince(file.Machine, file.File, file.Line, "", "the trust anchor was removed here")
-		case file.Use == capf.LegacyLSC && !of[file.SHA256]:
-			v.differ(file.Machine, file.File, file.Line, "", "the LSC is not among the certificates of phones")
-		}
+		v.certificate(file, trusted, of)
 		return nil
 	})
 	if err == nil {
@@ -143,21 +138,52 @@ func (v *verifier) certificates(ctx context.Context) error {
 	return err
 }
 
-// trusted gives the digests of the anchors of LSCs.
-func (v *verifier) trusted(ctx context.Context) (map[string]bool, error) {
+// certificate compares what was made of a certificate: a trust anchor, or one of a phone.
+func (v *verifier) certificate(file capf.LegacyFile, trusted, of map[string]held) {
+	switch {
+	case file.Use == capf.LegacyAnchor && trusted[file.SHA256] == heldNot:
+		v.differSince(file.Machine, file.File, file.Line, "", "the trust anchor was removed here")
+	case file.Use == capf.LegacyAnchor && trusted[file.SHA256] == heldDamaged:
+		v.differ(file.Machine, file.File, file.Line, "", "the stored trust anchor is not that of its digest")
+	case file.Use == capf.LegacyLSC && of[file.SHA256] == heldNot:
+		v.differ(file.Machine, file.File, file.Line, "", "the LSC is not among the certificates of phones")
+	case file.Use == capf.LegacyLSC && of[file.SHA256] == heldDamaged:
+		v.differ(file.Machine, file.File, file.Line, "", "the stored LSC of a phone is not that of its digest")
+	}
+}
+
+// held says how the store has a certificate.
+type held int
+
+const (
+	heldNot held = iota
+	heldWell
+	heldDamaged // its bytes have another digest
+)
+
+// holds tells whether stored bytes are those of the digest beside them.
+func holds(der []byte, digest string) held {
+	if capf.HexSHA256(der) != digest {
+		return heldDamaged
+	}
+	return heldWell
+}
+
+// trusted gives the anchors of LSCs by their digests.
+func (v *verifier) trusted(ctx context.Context) (map[string]held, error) {
 	anchors, err := v.store.Anchors(ctx, capf.LSC)
-	out := map[string]bool{}
+	out := map[string]held{}
 	for _, anchor := range anchors {
-		out[anchor.SHA256] = true
+		out[anchor.SHA256] = holds(anchor.DER, anchor.SHA256)
 	}
 	return out, err
 }
 
-// ofPhones gives the digests of the LSCs that phones are known to have had.
-func (v *verifier) ofPhones(ctx context.Context) (map[string]bool, error) {
-	out := map[string]bool{}
+// ofPhones gives the LSCs that phones are known to have had by their digests.
+func (v *verifier) ofPhones(ctx context.Context) (map[string]held, error) {
+	out := map[string]held{}
 	err := v.store.Certificates(ctx, "", func(c capf.Certificate) error {
-		out[c.SHA256] = true
+		out[c.SHA256] = max(out[c.SHA256], holds(c.DER, c.SHA256))
 		return nil
 	})
 	return out, err

@@ -106,6 +106,12 @@ func TestVerify(t *testing.T) {
 		{"a certificate's bytes", func(_ *testing.T, _ []source.Spec, s *memoryStore) {
 			s.applied[0].files[0].DER = []byte("other")
 		}, SourceUnchanged, []string{"not that of its digest"}, nil},
+		{"a trust anchor's bytes", func(_ *testing.T, _ []source.Spec, s *memoryStore) {
+			s.anchors[0].DER = []byte("other")
+		}, SourceUnchanged, []string{"the stored trust anchor is not that of its digest", "the stored trust anchor is not that of its digest"}, nil},
+		{"the bytes of an LSC", func(_ *testing.T, _ []source.Spec, s *memoryStore) {
+			s.certificates[0].DER = []byte("other")
+		}, SourceUnchanged, []string{"the stored LSC of a phone is not that of its digest"}, nil},
 		{"a certificate is gone in the store", func(_ *testing.T, _ []source.Spec, s *memoryStore) {
 			s.applied[0].files = s.applied[0].files[1:]
 		}, SourceUnchanged, []string{"certificate is in the source, not in the store"}, nil},
