@@ -109,7 +109,7 @@ func (s *setting) judge(name string, parameters capf.Parameters, chosen string, 
 	current, set := parameters[name]
 	switch {
 	case !s.valid:
-	case s.normal == parameters.Get(name):
+	case s.normal == parameters.Get(name) && (set || !found || s.normal == chosen): // else the default that it has goes
 		s.Use = SettingUnchanged
 	case !found:
 		s.Why = "the configurations differ: prefer a source, or set the parameter"

@@ -36,6 +36,8 @@ func TestSettings(t *testing.T) {
 		{name: "one has the default", machines: map[string]string{"a": "KeySize=2048\n", "b": "KeySize=1024\n"}, kept: 1, why: "the configurations differ"},
 		{name: "they differ, one is preferred", machines: map[string]string{"a": "KeySize=2048\n", "b": "KeySize=512\n"}, prefer: "B",
 			want: map[string]string{"key-size": "512"}, kept: 1, why: "another source is preferred"},
+		{name: "one has the default, another is preferred", machines: map[string]string{"a": "KeySize=1024\n", "b": "KeySize=512\n"}, prefer: "b",
+			want: map[string]string{"key-size": "512"}, kept: 1, why: "another source is preferred"},
 		{name: "they differ, the latest is no answer", machines: map[string]string{"a": "KeySize=2048\n", "b": "KeySize=512\n"}, prefer: "latest", kept: 2, why: "differ"},
 		{name: "twice in one file", machines: map[string]string{"a": "KeySize=2048\nKeySize=512\n"}, prefer: "a", kept: 2, why: "differ"},
 		{name: "set by a person", machines: map[string]string{"a": "KeySize=2048\n"}, set: capf.Parameters{"key-size": "512"},
