@@ -12,7 +12,7 @@ import (
 
 // judged is a certificate that was found, with what becomes of it.
 type judged struct {
-	certfile.Certificate
+	*certfile.Certificate
 	machine string
 	digest  string // SHA-256, hex
 	use     capf.LegacyUse
@@ -37,8 +37,8 @@ func (r *reading) judge(trusted []capf.Anchor) ([]*judged, error) {
 		court.named[digest] = true
 	}
 	for _, m := range r.machines {
-		for _, certificate := range m.Certificates {
-			court.hear(m.name, certificate)
+		for i := range m.Certificates {
+			court.hear(m.name, &m.Certificates[i])
 		}
 	}
 	if err := court.checkNamed(); err != nil {
@@ -62,7 +62,7 @@ func (r *reading) judge(trusted []capf.Anchor) ([]*judged, error) {
 	return court.certificates, nil
 }
 
-func (c *court) hear(machine string, certificate certfile.Certificate) {
+func (c *court) hear(machine string, certificate *certfile.Certificate) {
 	digest := hex.EncodeToString(certificate.SHA256[:])
 	c.certificates = append(c.certificates, &judged{Certificate: certificate, machine: machine, digest: digest})
 	if certificate.IsCAPFCer && c.capfCer[digest] == "" {
@@ -120,20 +120,25 @@ func (c *court) judgeAnchor(one *judged) {
 		return
 	}
 	one.use = capf.LegacyAnchor
-	c.anchors = append(c.anchors, one.Parsed)
+	c.anchors = append(c.anchors, one.Parsed())
 }
 
 // signs tells whether an LSC in a database of the same machine has the signature of a certificate: that proves it to be
 // the identity of the daemon that kept the database.
 func (c *court) signs(identity *judged) bool {
+	issuer := identity.Parsed()
 	for _, one := range c.certificates {
-		if one.Row == "" || one.machine != identity.machine || string(one.Parsed.RawIssuer) != string(identity.Parsed.RawSubject) {
+		if one.Row == "" || one.machine != identity.machine {
 			continue
 		}
-		if device, err := capf.ParseDevice(one.Parsed.Subject.CommonName); err != nil || device != one.Row {
+		parsed := one.Parsed()
+		if string(parsed.RawIssuer) != string(issuer.RawSubject) {
 			continue
 		}
-		if identity.Parsed.CheckSignature(one.Parsed.SignatureAlgorithm, one.Parsed.RawTBSCertificate, one.Parsed.Signature) == nil {
+		if device, err := capf.ParseDevice(one.CommonName); err != nil || device != one.Row {
+			continue
+		}
+		if issuer.CheckSignature(parsed.SignatureAlgorithm, parsed.RawTBSCertificate, parsed.Signature) == nil {
 			return true
 		}
 	}
@@ -143,11 +148,12 @@ func (c *court) signs(identity *judged) bool {
 // judgeOther tells the LSCs of phones from the rest.
 func (c *court) judgeOther(one *judged) {
 	one.use = capf.LegacyStored
-	switch device, why := c.deviceOf(one.Parsed); {
+	parsed := one.Parsed()
+	switch device, why := c.deviceOf(parsed); {
 	case one.Signature == certfile.Right:
 		one.why = "self-signed, but neither CAPF.cer nor CAPF's in its own folder"
 	case one.Signature == certfile.NotVerifiable:
-		one.why = fmt.Sprintf("self-issued, and its signature (%s) cannot be verified; can be named as an anchor", one.Parsed.SignatureAlgorithm)
+		one.why = fmt.Sprintf("self-issued, and its signature (%s) cannot be verified; can be named as an anchor", parsed.SignatureAlgorithm)
 	case one.Signature == certfile.Wrong:
 		one.why = one.unfit()
 	case device != "" && one.Row != "" && one.Row != device:
@@ -184,7 +190,7 @@ func (c *court) deviceOf(certificate *x509.Certificate) (device, why string) {
 // file is the certificate as it is staged.
 func (j *judged) file() capf.LegacyFile {
 	return capf.LegacyFile{
-		Machine: j.machine, File: j.File, Line: j.Line, SHA256: j.digest, Subject: j.Parsed.Subject.String(),
+		Machine: j.machine, File: j.File, Line: j.Line, SHA256: j.digest, Subject: j.Parsed().Subject.String(),
 		DER: j.DER, Use: j.use, Why: j.why,
 	}
 }

@@ -268,10 +268,11 @@ func (m *machineReading) describe(rows map[string]*InspectedFile, named bool) {
 func (m *machineReading) certificateRows() []InspectedCert {
 	var out []InspectedCert
 	for _, c := range m.Certificates {
-		signed := c.Parsed.SignatureAlgorithm.String()
+		parsed := c.Parsed()
+		signed := parsed.SignatureAlgorithm.String()
 		out = append(out, InspectedCert{
-			File: c.File, Line: c.Line, Subject: c.Parsed.Subject.String(), Issuer: c.Parsed.Issuer.String(),
-			Serial: capf.FormatSerial(c.Parsed.SerialNumber), NotBefore: c.Parsed.NotBefore.UTC(), NotAfter: c.Parsed.NotAfter.UTC(),
+			File: c.File, Line: c.Line, Subject: parsed.Subject.String(), Issuer: parsed.Issuer.String(),
+			Serial: capf.FormatSerial(parsed.SerialNumber), NotBefore: parsed.NotBefore.UTC(), NotAfter: parsed.NotAfter.UTC(),
 			Signed: signed, SelfSignature: c.Signature, SHA256: fmt.Sprintf("%x", c.SHA256),
 		})
 	}

@@ -159,8 +159,8 @@ func missingRecordsOf(m *machineReading, lone []*judged) Missing {
 		Do: "copy CAPF.phone from the CAPF folder of the machine on which it ran"}
 	var names []string
 	for _, c := range lone {
-		out.Subjects = append(out.Subjects, c.Parsed.Subject.String())
-		if name := shortened(c.Parsed.Subject.CommonName); !slices.Contains(names, name) {
+		out.Subjects = append(out.Subjects, c.Parsed().Subject.String())
+		if name := shortened(c.CommonName); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

@@ -50,7 +50,7 @@ func (p *planner) findOrphans(ctx context.Context) error {
 	}
 	for _, c := range p.certificates {
 		if c.use == capf.LegacyAnchor {
-			o.anchors = append(o.anchors, c.Parsed)
+			o.anchors = append(o.anchors, c.Parsed())
 		}
 	}
 	if err := o.lookInStore(ctx, p.store); err != nil {
@@ -58,7 +58,7 @@ func (p *planner) findOrphans(ctx context.Context) error {
 	}
 	for _, c := range p.certificates {
 		if c.use == capf.LegacyStored && c.Signature == certfile.NotSelfIssued {
-			o.look(c.machine, c.Parsed)
+			o.look(c.machine, c.Parsed())
 		}
 	}
 	for key, devices := range o.found {

@@ -133,9 +133,10 @@ func (p *planner) phoneRow(at int) PlannedPhone {
 func (p *planner) certificateRows() []PlannedCertificate {
 	var out []PlannedCertificate
 	for _, c := range p.certificates {
+		parsed := c.Parsed()
 		out = append(out, PlannedCertificate{
-			Machine: c.machine, File: c.File, Line: c.Line, Subject: c.Parsed.Subject.String(),
-			NotBefore: c.Parsed.NotBefore.UTC(), NotAfter: c.Parsed.NotAfter.UTC(), SHA256: c.digest,
+			Machine: c.machine, File: c.File, Line: c.Line, Subject: parsed.Subject.String(),
+			NotBefore: parsed.NotBefore.UTC(), NotAfter: parsed.NotAfter.UTC(), SHA256: c.digest,
 			Use: c.use, Why: c.why, Device: c.device, Known: c.use == capf.LegacyAnchor && p.isTrusted(c),
 		})
 	}

@@ -42,8 +42,9 @@ const (
 type Certificate struct {
 	// Position is the line of its BEGIN, or line 0 for DER.
 	legacy.Position
-	DER    []byte
-	Parsed *x509.Certificate
+	DER []byte
+	// CommonName is that of its subject.
+	CommonName string
 	// SHA256 is over the DER.
 	SHA256 [sha256.Size]byte
 	// SelfSigned tells that it is self-issued and its signature was verified with its own key (SHA-1 allowed, MD5
@@ -62,7 +63,17 @@ type Certificate struct {
 
 // NamesCAPF tells whether the common name of the subject has CAPF in it, in any case.
 func (c Certificate) NamesCAPF() bool {
-	return strings.Contains(strings.ToUpper(c.Parsed.Subject.CommonName), "CAPF")
+	return strings.Contains(strings.ToUpper(c.CommonName), "CAPF")
+}
+
+// Parsed reads the certificate from its DER each time: kept for the 50,000 phones of a
+// database, what it gives would take several times the memory of that.
+func (c Certificate) Parsed() *x509.Certificate {
+	parsed, err := x509.ParseCertificate(c.DER)
+	if err != nil {
+		return &x509.Certificate{Raw: c.DER} // it was read when it was found, and its bytes are the same
+	}
+	return parsed
 }
 
 // Options are what the content does not tell.
@@ -135,7 +146,7 @@ func (r *reader) find(line int, severity legacy.Severity, reason string) {
 // add takes a certificate and says what is special about it.
 func (r *reader) add(line int, parsed *x509.Certificate, before []byte) {
 	certificate := Certificate{
-		Position: legacy.Position{File: r.name, Line: line}, DER: parsed.Raw, Parsed: parsed,
+		Position: legacy.Position{File: r.name, Line: line}, DER: parsed.Raw, CommonName: parsed.Subject.CommonName,
 		SHA256: sha256.Sum256(parsed.Raw), InCAPFFolder: r.options.InCAPFFolder, IsCAPFCer: r.options.IsCAPFCer,
 		IsIdentity: r.options.IsIdentity, Before: before,
 	}

@@ -202,7 +202,7 @@ func TestProperties(t *testing.T) {
 		t.Errorf("dates were compared with no time: %v", undated.Findings)
 	}
 	negative := read(t, block("CERTIFICATE", plain.resigned(t, serial, []byte{0x02, 0x02, 0x92, 0x67})), certfile.Options{})
-	if len(negative.Certificates) != 1 || negative.Certificates[0].Parsed.SerialNumber.Cmp(new(big.Int)) >= 0 {
+	if len(negative.Certificates) != 1 || negative.Certificates[0].Parsed().SerialNumber.Cmp(new(big.Int)) >= 0 {
 		t.Errorf("negative serial number: kept %v", kept(negative))
 	}
 }

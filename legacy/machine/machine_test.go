@@ -188,13 +188,13 @@ func TestSampleCertificates(t *testing.T) {
 	byName := map[string]certfile.Certificate{}
 	for _, read := range cluster {
 		for _, certificate := range read.Certificates {
-			name := certificate.Parsed.Subject.CommonName
+			name := certificate.CommonName
 			if certificate.SelfSigned && certificate.InCAPFFolder && certificate.NamesCAPF() {
 				anchors = append(anchors, name)
 				byName[name] = certificate
 			}
 			if certificate.Signature == certfile.NotSelfIssued {
-				issued = append(issued, name+" by "+certificate.Parsed.Issuer.CommonName)
+				issued = append(issued, name+" by "+certificate.Parsed().Issuer.CommonName)
 				if !certificate.InCAPFFolder {
 					t.Errorf("%s is not in the CAPF folder", name)
 				}
@@ -205,16 +205,16 @@ func TestSampleCertificates(t *testing.T) {
 	if diff := cmp.Diff([]string{"CAPF-5D3A0C41", "CAPF-8E21F7B0", "CAPF-C406D92A"}, anchors); diff != "" || len(issued) != 6 {
 		t.Errorf("%s, issued %v", diff, issued)
 	}
-	if first := byName["CAPF-5D3A0C41"].Parsed; now.Before(first.NotAfter) {
+	if first := byName["CAPF-5D3A0C41"].Parsed(); now.Before(first.NotAfter) {
 		t.Error("the first generation is not expired")
 	}
-	if second := byName["CAPF-C406D92A"].Parsed; now.After(second.NotAfter) {
+	if second := byName["CAPF-C406D92A"].Parsed(); now.After(second.NotAfter) {
 		t.Error("the second generation is expired")
 	}
 	for _, certificate := range cluster["subscriber-1"].Certificates {
-		issuer := byName["CAPF-8E21F7B0"].Parsed
-		if err := issuer.CheckSignature(certificate.Parsed.SignatureAlgorithm, certificate.Parsed.RawTBSCertificate, certificate.Parsed.Signature); err != nil {
-			t.Errorf("%s: %v", certificate.Parsed.Subject.CommonName, err)
+		issuer := byName["CAPF-8E21F7B0"].Parsed()
+		if err := issuer.CheckSignature(certificate.Parsed().SignatureAlgorithm, certificate.Parsed().RawTBSCertificate, certificate.Parsed().Signature); err != nil {
+			t.Errorf("%s: %v", certificate.CommonName, err)
 		}
 	}
 }
@@ -230,7 +230,7 @@ func TestSamplePublisherCertificates(t *testing.T) {
 		}
 		signatures[certificate.Signature]++
 	}
-	if cer.Parsed == nil || cer.Parsed.Subject.CommonName != "CAPF-5D3A0C41" || cer.InCAPFFolder {
+	if cer.Parsed() == nil || cer.CommonName != "CAPF-5D3A0C41" || cer.InCAPFFolder {
 		t.Errorf("CAPF.cer: %+v", cer.Position)
 	}
 	if diff := cmp.Diff(map[certfile.SelfSignature]int{certfile.Right: 8, certfile.NotVerifiable: 1}, signatures); diff != "" {

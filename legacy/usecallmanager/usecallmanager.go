@@ -87,7 +87,7 @@ func (f *File) certificates(t *table, r row) {
 	for _, one := range content.Certificates {
 		one.Line, one.Row, one.Before = r.number, device, nil
 		f.Certificates = append(f.Certificates, one)
-		for _, what := range r.contradicts(t, one.Parsed) {
+		for _, what := range r.contradicts(t, one.Parsed()) {
 			f.note(r.number, legacy.Warning, what+" is not that of the certificate beside it")
 		}
 	}

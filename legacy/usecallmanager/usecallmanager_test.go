@@ -186,7 +186,7 @@ func TestCertificates(t *testing.T) {
 	file := d.open()
 	var got []string
 	for _, c := range file.Certificates {
-		got = append(got, fmt.Sprint(c.Position, " ", c.Row, " ", c.Parsed.Subject.CommonName, " ", c.InCAPFFolder))
+		got = append(got, fmt.Sprint(c.Position, " ", c.Row, " ", c.CommonName, " ", c.InCAPFFolder))
 	}
 	want := []string{"capf.db:1 SEP001122334401 SEP001122334401 false", "capf.db:2 SEP001122334402 SEP001122334402 false",
 		"capf.db:4 SEP001122334404 SEP001122334401 false"}
