@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"filippo.io/age"
 )
 
 // TestBackupBesideService makes backups while phones enrol one after another, and goes on from the last of them
@@ -246,5 +248,64 @@ func TestKillRestore(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(filepath.Dir(j.data)); err != nil || len(entries) != 1 {
 		t.Errorf("left behind: %v %v", entries, err)
+	}
+}
+
+// TestBackupForARecipient makes a backup for a key of age that was made just now: that key, and no other, makes the same
+// data of it; and of a file that is torn or has one bit flipped nothing is made.
+func TestBackupForARecipient(t *testing.T) {
+	i := newInstallation(t)
+	addNullPhones(i, 100)
+	right, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rightFile, wrongFile := i.write("right.txt", right.String()+"\n"), i.write("wrong.txt", wrong.String()+"\n")
+	file := filepath.Join(t.TempDir(), "backup.age")
+	i.capf("backup", file, "--recipient", right.Recipient().String())
+	sealed, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := *i
+	j.data = filepath.Join(t.TempDir(), "restored")
+	refused := func(what, file, key string) {
+		t.Helper()
+		_, said, err := j.try("restore", file, "--identity", key)
+		var failed *exec.ExitError
+		if !errors.As(err, &failed) || failed.ExitCode() != 1 || strings.Count(said, "\n") != 1 {
+			t.Errorf("%s: %v: %s", what, err, said)
+		}
+		for _, path := range []string{j.data, j.data + ".restoring"} {
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: something is in %s: %v", what, path, err)
+			}
+		}
+	}
+	refused("with another key", file, wrongFile)
+	for _, length := range []int{100, len(sealed) / 2, len(sealed) - 1} {
+		refused(fmt.Sprintf("torn after %d bytes", length), i.write("torn.age", string(sealed[:length])), rightFile)
+	}
+	for _, at := range []int{10, 150, len(sealed) / 2, len(sealed) - 1} {
+		flipped := bytes.Clone(sealed)
+		flipped[at] ^= 4
+		refused(fmt.Sprintf("with byte %d flipped", at), i.write("flipped.age", string(flipped)), rightFile)
+	}
+	j.capf("restore", file, "--identity", rightFile)
+	if before, after := dumpOf(t, i.database(t)), dumpOf(t, j.database(t)); before != after {
+		t.Error("the restored store is another")
+	}
+	for _, name := range []string{"keys/capf.pem", "CAPF.cer"} {
+		before, err := os.ReadFile(filepath.Join(i.data, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after, err := os.ReadFile(filepath.Join(j.data, name)); err != nil || !bytes.Equal(before, after) {
+			t.Errorf("%s is another, %v", name, err)
+		}
 	}
 }

@@ -202,6 +202,42 @@ func noFiles(t *testing.T, names ...string) {
 	}
 }
 
+// TestUpgradeFindsTheListInTheField: a store of before schema 15 knows of each trust list what became of its deliveries,
+// and from these when the first node got it.
+func TestUpgradeFindsTheListInTheField(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "capf.db")
+	atVersion(t, path, 14)
+	for version, deliveries := range [][]string{
+		{"'done', 9", "'unchanged', 7", "'failed', 5"},
+		{"'failed', 11"},
+		{"'partly', 12", "'done', 13"},
+		{"'refused', 14"},
+		nil,
+	} {
+		version++
+		execute(t, path, fmt.Sprintf(`INSERT INTO ctl_versions (version, origin, mode, digest, signer, signed_at, added_at, sha256, file)
+			VALUES (%d, 'built', 'mixed', 'sha1', 't', 1, 1, 's%d', x'01')`, version, version))
+		for i, one := range deliveries {
+			execute(t, path, fmt.Sprintf(`INSERT INTO nodes (name, role, address, dns_name, publisher, certificate, target, certificates_dir, tftp_dir, added_at)
+				VALUES ('n%d-%d', 'ccm', '192.0.2.%d%d', '', 0, x'30', 'file:///x', 'c', 't', 7)`, version, i, version, i),
+				fmt.Sprintf(`INSERT INTO deliveries (node, version, detail, outcome, at) VALUES ('n%d-%d', %d, '', %s)`, version, i, version, one))
+		}
+	}
+	s, err := Open(t.Context(), Options{Path: path, Upgrade: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	field, err := s.FieldCTL(t.Context())
+	if err != nil || field.Version != 3 {
+		t.Errorf("in the field is version %d, %v", field.Version, err)
+	}
+	got, _ := tableRows(t, path, map[string][]string{"ctl_versions": {"version", "coalesce(distributed_at, 'never')"}})
+	if want := []string{"1 7", "2 never", "3 12", "4 never", "5 never"}; !slices.Equal(got["ctl_versions"], want) {
+		t.Errorf("distributed are %q, not %q", got["ctl_versions"], want)
+	}
+}
+
 // TestUpgradeKeepsTheNewestCopy: what was written since an earlier copy would be lost with that alone.
 func TestUpgradeKeepsTheNewestCopy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "capf.db")
