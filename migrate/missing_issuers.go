@@ -149,10 +149,12 @@ func phonesInWords(count int) string {
 
 // recordsWithoutIssuer finds machines whose records say that they installed LSCs, and of whose CAPF there is no
 // certificate that will be trusted: neither in a source nor in the store. Those phones lose what they have (E2 of the
-// guide), so a run is refused for it.
+// guide). Where certificates of others are there, this one was forgotten, and a run is refused for it. Where nobody has
+// a certificate, as in a list or a CAPF.phone that was given alone, it is said: there is none to be expected.
 func (p *planner) recordsWithoutIssuer(claims claims) []Missing {
 	var out []Missing
 	installed := p.installed()
+	expected := len(p.certificates)+len(p.trusted) > 0
 	for _, m := range p.reading.machines {
 		devices := installed[m.name]
 		if devices == nil || p.hasIssuer(m, claims) {
@@ -163,7 +165,7 @@ func (p *planner) recordsWithoutIssuer(claims claims) []Missing {
 			do = fmt.Sprintf("trust %s with --anchor %s, if it is that CAPF's", named[0].File, named[0].digest)
 		}
 		out = append(out, Missing{
-			What: MissingIssuer, Machine: m.name, Phones: devices.count, Devices: devices.first, Do: do, Stops: true,
+			What: MissingIssuer, Machine: m.name, Phones: devices.count, Devices: devices.first, Do: do, Stops: expected,
 			Why: fmt.Sprintf("the records of %s say that %s got an LSC there, and no certificate of its CAPF was found that is trusted",
 				m.name, phonesInWords(devices.count)),
 		})

@@ -67,12 +67,12 @@ func TestMissing(t *testing.T) {
 		{"LSCs of a CAPF that is not there", map[string]map[string]string{"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow),
 			"CAPF/capf.0": own.inPEM(), "CAPF/a.0": lscOfOther.inPEM()}}, []string{"issuer-certificate pub stops"}},
 		{"records of LSCs without any certificate", map[string]map[string]string{"pub": {
-			"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x"))}}, []string{"issuer-certificate pub stops"}},
+			"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x"))}}, []string{"issuer-certificate pub said"}},
 		{"records that say nothing of LSCs", map[string]map[string]string{"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow, failedRow, askedRow)}}, []string{}},
 		{"an LSC that was deleted later", map[string]map[string]string{"pub": {
 			"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x"), deletedRow)}}, []string{}},
 		{"an LSC that was deleted before", map[string]map[string]string{"pub": {
-			"CAPF/CAPF.phone": phoneFile(row("2005-03-01 10:00:00", "x"), deletedRow)}}, []string{"issuer-certificate pub stops"}},
+			"CAPF/CAPF.phone": phoneFile(row("2005-03-01 10:00:00", "x"), deletedRow)}}, []string{"issuer-certificate pub said"}},
 		{"two CAPFs, the certificate of one", map[string]map[string]string{
 			"pub": {"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x")), "CAPF/capf.0": own.inPEM()},
 			"sub": {"CAPF/CAPF.phone": phoneFile(row("2005-02-01 10:00:00", "x"))}}, []string{"issuer-certificate sub stops"}},
@@ -83,7 +83,7 @@ func TestMissing(t *testing.T) {
 			"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow), "CAPF/capf.0": own.inPEM()},
 			"ccm": {"report.csv": phoneFile(row("2005-02-01 10:00:00", "x"))}}, []string{}},
 		{"a list of phones alone", map[string]map[string]string{"ccm": {"report.csv": phoneFile(row("2005-02-01 10:00:00", "x"))}},
-			[]string{"issuer-certificate ccm stops"}},
+			[]string{"issuer-certificate ccm said"}},
 		{"a subscriber that the configuration names", map[string]map[string]string{"pub": {"CAPF/CAPF.phone": phoneFile(pendingRow),
 			"CAPF/CAPF.cfg": "Subscriber1=sub1.example.com\nSubscriber 2 = SUB2\nPublisher=pub\nServer=10.0.0.1\n[Subscribers]\nServer1=10.0.0.9\nCount=2\nServer3=3\n"},
 			"sub1": {"CAPF/CAPF.phone": phoneFile(pendingRow)}}, []string{"machine SUB2 stops", "machine 10.0.0.9 stops"}},
@@ -166,7 +166,7 @@ func TestMissingInStore(t *testing.T) {
 // phones have one of ours since, and where the records are there already.
 func TestRecordsKnownIssuer(t *testing.T) {
 	specs := phoneFolders(t, map[string][]string{"pub": {row("2005-01-01 10:00:00", "x")}})
-	if got := inShort(mustPlan(t, specs, strictOptions(), newMemoryStore()).Missing); !slices.Equal(got, []string{"issuer-certificate pub stops"}) {
+	if got := inShort(mustPlan(t, specs, strictOptions(), newMemoryStore()).Missing); !slices.Equal(got, []string{"issuer-certificate pub said"}) {
 		t.Errorf("missing %v in a new store", got)
 	}
 	known, ours := issue(t, "CAPF-known", nil), issue(t, "CAPF-ours", nil)
