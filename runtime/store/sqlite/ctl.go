@@ -120,7 +120,11 @@ func (s *Store) oneCTL(ctx context.Context, missing, query string, arguments ...
 		return err
 	}, query, arguments...)
 	if err == nil && !found {
-		err = &capf.Error{Code: capf.CodeNotFound, Message: missing, Hint: "make one with `capf ctl build`, or record the phones' with `capf ctl import`"}
+		hint := "see `capf ctl list`"
+		if missing == noList {
+			hint = "make one with `capf ctl build`, or record the phones' with `capf ctl import`"
+		}
+		err = &capf.Error{Code: capf.CodeNotFound, Message: missing, Hint: hint}
 	}
 	return ctl, err
 }
