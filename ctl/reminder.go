@@ -67,24 +67,24 @@ func Remind(list *File, contents *Contents, now time.Time) []Reminder {
 func (c *Contents) remindOfMissing(list *File) []Reminder {
 	var reminders []Reminder
 	for _, server := range c.CAPF {
-		if !list.has(RoleCAPF, server.Certificate) {
+		if !list.Has(RoleCAPF, server.Certificate) {
 			reminders = append(reminders, Reminder{RemindCAPF, "the list does not hold this CAPF certificate (serial " + serialOf(server.Certificate) +
 				"): phones will refuse it until `capf ctl build` and `capf ctl distribute` have been run"})
 		}
 	}
 	var missing []string
 	for _, token := range c.Tokens {
-		if !list.has(RoleSAST, token.Certificate) {
+		if !list.Has(RoleSAST, token.Certificate) {
 			missing = append(missing, "token "+quoted(token.Name))
 		}
 	}
 	for _, server := range c.servers() {
-		if !list.has(server.Role, server.Certificate) {
+		if !list.Has(server.Role, server.Certificate) {
 			missing = append(missing, fmt.Sprintf("%s %s", server.Role, quoted(server.Name)))
 		}
 	}
 	for _, server := range c.TVS {
-		if !list.has(RoleTrustVerificationService, server.Certificate) {
+		if !list.Has(RoleTrustVerificationService, server.Certificate) {
 			missing = append(missing, "tvs "+quoted(server.Name))
 		}
 	}
@@ -114,8 +114,8 @@ func (c *Contents) remindOfSurplus(list *File) []Reminder {
 		"; phones trust them until `capf ctl build` and `capf ctl distribute` have been run"}}
 }
 
-// has tells whether the list has the certificate, or its hash, in a role.
-func (f *File) has(role Role, certificate *x509.Certificate) bool {
+// Has tells whether the list has the certificate, or its hash, in a role. Nil is in every list.
+func (f *File) Has(role Role, certificate *x509.Certificate) bool {
 	if certificate == nil {
 		return true // there is nothing to miss; Contents.Validate speaks of it
 	}
@@ -135,7 +135,8 @@ type certificateEnd struct {
 }
 
 const (
-	renewNode  = "renew it on that server, and give the new one to `capf node remove` and `capf node add`, then `capf ctl build`"
+	renewNode  = "renew it on that server, then `capf node set NAME --certificate FILE` with the new one, and `capf ctl build`"
+	renewTVS   = "renew it on that server, and give the new one to `capf node remove` and `capf node add`, then `capf ctl build --itl`"
 	renewCAPF  = "see `capf ca renew`"
 	renewToken = "add another token in time (`capf ctl build --add-token`), so that two can sign"
 	renewOther = "renew it, then build a list with the new one"
@@ -155,7 +156,7 @@ func (c *Contents) ends() []certificateEnd {
 		add("node "+quoted(server.Name), renewNode, server.Certificate)
 	}
 	for _, server := range c.TVS {
-		add("the trust verification service of node "+quoted(server.Name), renewNode, server.Certificate)
+		add("the trust verification service of node "+quoted(server.Name), renewTVS, server.Certificate)
 	}
 	for _, token := range c.Tokens {
 		add("token "+quoted(token.Name), renewToken, token.Certificate)
@@ -165,7 +166,8 @@ func (c *Contents) ends() []certificateEnd {
 
 // ends gives the certificates of a list that can be read.
 func (f *File) ends() []certificateEnd {
-	renew := map[Role]string{RoleSAST: renewToken, RoleCAPF: renewCAPF, RoleCCM: renewNode, RoleCCMTFTP: renewNode, RoleTFTP: renewNode}
+	renew := map[Role]string{RoleSAST: renewToken, RoleCAPF: renewCAPF, RoleCCM: renewNode, RoleCCMTFTP: renewNode, RoleTFTP: renewNode,
+		RoleTrustVerificationService: renewTVS}
 	var ends []certificateEnd
 	for i := range f.Records {
 		record := &f.Records[i]

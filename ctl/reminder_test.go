@@ -97,7 +97,7 @@ func TestRemindOfEnds(t *testing.T) {
 	contents.CAPF[0].Certificate = endsAt(t, "CAPF-x", 200, now.Add(-time.Hour))
 	want := []string{
 		"expired|the certificate of CAPF (serial c8) ended on 2026-12-31T23:00:00Z: see `capf ca renew`",
-		"expired|node a (serial 64) ended on 2026-12-31T23:59:59Z: renew it on that server",
+		"expired|node a (serial 64) ended on 2026-12-31T23:59:59Z: renew it on that server, then `capf node set NAME --certificate FILE`",
 		"expires-within-30-days|node b (serial 65) ends on 2027-01-01T00:00:00Z",
 		"expires-within-30-days|node c", "expires-within-90-days|node d", "expires-within-90-days|node e",
 	}

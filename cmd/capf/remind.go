@@ -1,8 +1,6 @@
 package main
 
 import (
-	"slices"
-
 	"capf/ctl"
 	"capf/runtime/ca"
 	"capf/runtime/capf"
@@ -22,11 +20,7 @@ func remindOfList(app *app, store *sqlite.Store, authority *ca.Authority) error 
 	if err != nil {
 		return err
 	}
-	certificates, err := file.Certificates(ctl.RoleCAPF)
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(certificates, authority.Certificate.Equal) {
+	if !file.Has(ctl.RoleCAPF, authority.Certificate) {
 		app.say("the newest trust list (version %d) does not hold this CAPF certificate: phones will refuse it until `capf ctl build` and `capf ctl distribute` have been run",
 			latest.Version)
 	}
