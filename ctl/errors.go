@@ -33,6 +33,9 @@ var ErrNotSuccessor = errors.New("phones that hold the previous list would not t
 // the previous one: its signature, on which phones insist, is good.
 var ErrOlder = errors.New("older than the previous list")
 
+// ErrOtherKind is what VerifySuccession wraps beside ErrNotSuccessor when the one list is a CTL and the other an ITL.
+var ErrOtherKind = errors.New("a phone keeps the two apart")
+
 // Problems are all the reasons why contents cannot be made a list, collected.
 type Problems []error
 

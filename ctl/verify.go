@@ -220,8 +220,8 @@ func (f *File) IsITL() bool { return f.Header.FileName == ITLFileName }
 // sameKind refuses the one kind of list after the other: a phone keeps them apart.
 func (f *File) sameKind(previous *File) error {
 	if f.IsITL() != previous.IsITL() {
-		return f.fault(TagFileName, "%s, but the previous list is %s: a phone keeps the two apart",
-			clip(f.Header.FileName), clip(previous.Header.FileName))
+		return f.fault(TagFileName, "%s, but the previous list is %s: %w",
+			clip(f.Header.FileName), clip(previous.Header.FileName), ErrOtherKind)
 	}
 	return nil
 }

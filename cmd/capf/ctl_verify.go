@@ -116,8 +116,13 @@ func (v *listVerdict) judgeSuccession(list, previous readableList) listProblems 
 	}
 	problem := &capf.Error{Code: capf.CodeRefused, Message: "phones that hold " + previous.name + " would not take " + list.name, Err: err,
 		Hint: "sign with a token of that list"}
-	if errors.Is(err, ctl.ErrOlder) {
+	switch {
+	case errors.Is(err, ctl.ErrOlder):
 		problem.Hint = "build it anew; see that the clock of this machine is right"
+	case errors.Is(err, ctl.ErrOtherKind):
+		problem.Hint = "compare with the list of the same kind"
+	case !errors.Is(err, ctl.ErrNotSuccessor):
+		problem.Hint = "give the list as phones hold it"
 	}
 	return listProblems{problem}
 }

@@ -159,7 +159,7 @@ func TestRefuses(t *testing.T) {
 	}{
 		{"another cluster's list", "none of the security tokens", list(t, 1000, "512", "2048")},
 		{"a newer list", "is before 1970-01-01T00:16:41Z", list(t, 1001, "1024", "2048")},
-		{"no list", "it is not a readable trust list: byte 0", []byte("hello")},
+		{"no list", "this is no trust list; move it away, if phones do not hold it, or start over", []byte("hello")},
 		{"nothing in it", "it is not a readable trust list", nil},
 		{"half a list", "it is not a readable trust list", ours[:len(ours)/2]},
 	}

@@ -277,14 +277,25 @@ func (r *run) read(name string, limit int64) (data []byte, exists bool, err erro
 func (r *run) judge(file *work) error {
 	if file.list && file.exists && !r.wishes.startOver {
 		if err := r.succeeds(file); err != nil {
-			return fmt.Errorf("%w: %w; sign with a token of that list, or start over (--start-over), after which "+
-				"phones that hold it need it erased by hand", errRefused, err)
+			return fmt.Errorf("%w: %w; %s or start over (--start-over), after which phones that hold it need it erased by hand",
+				errRefused, err, insteadOfStartingOver(err))
 		}
 	}
 	if file.tooLarge {
 		return fmt.Errorf("%w to be kept as %s.old; move it away", ErrTooLarge, file.name)
 	}
 	return nil
+}
+
+// insteadOfStartingOver says what to do about a list that is not replaced.
+func insteadOfStartingOver(err error) string {
+	switch {
+	case errors.Is(err, ctl.ErrOlder):
+		return "build it anew with the clock of this machine right,"
+	case errors.Is(err, ctl.ErrOtherKind), !errors.Is(err, ctl.ErrNotSuccessor):
+		return "move it away, if phones do not hold it,"
+	}
+	return "sign with a token of that list,"
 }
 
 func (r *run) succeeds(file *work) error {
