@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Candidate is a security token that may sign a list. Its key is opened when it is to sign, and not before.
@@ -26,6 +27,8 @@ type Succession struct {
 	Previous []byte
 	// StartOver makes a list also where no SAST of the previous one can sign it.
 	StartOver bool
+
+	after time.Time // the earliest that the list may be dated
 }
 
 // Successor is a list that was made.
@@ -35,6 +38,9 @@ type Successor struct {
 	// Broken says why phones that hold the previous list do not take this one; nil: they do. It is there only where
 	// the succession is to start over.
 	Broken error
+	// Dated is the list's time, where it is not the one that was asked for, since that is before the previous list's; zero
+	// otherwise.
+	Dated time.Time
 	// Passed are the tokens that would have done before the signer, and why they could not sign.
 	Passed []Needed
 }
@@ -86,7 +92,8 @@ func (e *NoSignerError) Unwrap() []error {
 var errLeaves = errors.New("it is to leave the list with this one; keep it in until phones hold a list with the others")
 
 // Build makes the list. It is signed by the first candidate that is a SAST of the previous list and can sign, and the
-// signature was checked with the certificate in that list: phones that hold it take the new one. Where none can, the
+// signature was checked with the certificate in that list: phones that hold it take the new one. Where the clock is behind
+// the previous list's time, ours or its maker's being wrong, the new one has that same time. Where none can, the
 // error is a *NoSignerError; or, to start over, another candidate signs. Errors of the contents are Problems.
 func (s *Succession) Build() (*Successor, error) {
 	if err := s.Contents.Validate(); err != nil {
@@ -96,11 +103,15 @@ func (s *Succession) Build() (*Successor, error) {
 	if err != nil {
 		return nil, err
 	}
+	var dated time.Time
+	if len(fit) > 0 && s.Contents.Timestamp.Before(s.after) {
+		dated, s.Contents.Timestamp = s.after, s.after
+	}
 	var needed []Needed
 	for _, candidate := range fit {
 		raw, err := s.signedBy(candidate)
 		if err == nil {
-			return &Successor{Raw: raw, Signer: candidate, Passed: needed}, nil
+			return &Successor{Raw: raw, Signer: candidate, Dated: dated, Passed: needed}, nil
 		}
 		id, _ := idOf(candidate.Certificate)
 		needed = append(needed, Needed{ID: id, Name: candidate.Name, Err: err})
@@ -127,6 +138,7 @@ func (s *Succession) sort() (fit, others []Candidate, strangers []Needed, err er
 	}
 	known := map[*Record]bool{}
 	s.Contents.SpellAs(previous)
+	s.after = previous.Header.Timestamp
 	for _, candidate := range s.Candidates {
 		record := previous.sastOf(candidate.Certificate)
 		if record == nil {

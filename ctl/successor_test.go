@@ -46,13 +46,14 @@ func TestSuccession(t *testing.T) {
 			refused: []string{`first ("CN=SAST-1024`, `second ("CN=SAST-2048`, "is to leave the list"}},
 		"none is left": {candidates: []Candidate{candidate("third", third), lost("second", second), candidate("fourth", fourth)}, previous: previous,
 			refused: []string{"second", "lies in the sea", `"CN=SAST-1024`, "none of your tokens"}},
-		"start over":                        {candidates: []Candidate{candidate("third", third), lost("second", second)}, previous: previous, startOver: true, want: "third", broken: true},
-		"start over where that is not due":  {candidates: []Candidate{candidate("third", third), candidate("second", second)}, previous: previous, startOver: true, want: "second"},
-		"start over, nobody can sign":       {candidates: []Candidate{lost("third", third), leaving("second", second)}, previous: previous, startOver: true, refused: []string{"third", "second", "CN=SAST-1024"}},
-		"the clock is behind":               {candidates: []Candidate{candidate("first", first)}, previous: previous, earlier: true, refused: []string{"first", "is before"}},
-		"start over with the clock behind":  {candidates: []Candidate{candidate("first", first)}, previous: previous, earlier: true, startOver: true, want: "first", broken: true},
-		"the previous list cannot be read":  {candidates: []Candidate{candidate("first", first)}, previous: []byte("no list"), refused: []string{"the list that phones hold", "byte"}},
-		"a previous list without its token": {candidates: []Candidate{candidate("first", renumbered(t, first))}, previous: previous, refused: []string{"none of your tokens"}},
+		"start over":                                  {candidates: []Candidate{candidate("third", third), lost("second", second)}, previous: previous, startOver: true, want: "third", broken: true},
+		"start over where that is not due":            {candidates: []Candidate{candidate("third", third), candidate("second", second)}, previous: previous, startOver: true, want: "second"},
+		"start over, nobody can sign":                 {candidates: []Candidate{lost("third", third), leaving("second", second)}, previous: previous, startOver: true, refused: []string{"third", "second", "CN=SAST-1024"}},
+		"the clock is behind":                         {candidates: []Candidate{candidate("first", first)}, previous: previous, earlier: true, want: "first"},
+		"start over with the clock behind":            {candidates: []Candidate{candidate("first", first)}, previous: previous, earlier: true, startOver: true, want: "first"},
+		"start over from strangers, the clock behind": {candidates: []Candidate{candidate("third", third)}, previous: previous, earlier: true, startOver: true, want: "third", broken: true},
+		"the previous list cannot be read":            {candidates: []Candidate{candidate("first", first)}, previous: []byte("no list"), refused: []string{"the list that phones hold", "byte"}},
+		"a previous list without its token":           {candidates: []Candidate{candidate("first", renumbered(t, first))}, previous: previous, refused: []string{"none of your tokens"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			contents := sampleContents(t)
@@ -76,6 +77,9 @@ func TestSuccession(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkSuccessor(t, made, test.previous, test.want, test.broken)
+			if moved := test.earlier && !test.broken; moved == made.Dated.IsZero() || moved && !made.Dated.Equal(sampleContents(t).Timestamp) {
+				t.Errorf("dated %v", made.Dated)
+			}
 		})
 	}
 }

@@ -230,6 +230,10 @@ func (b *building) keep(made *ctl.Successor) error {
 		return err
 	}
 	b.app.say("version %d, cluster security mode %s, signed by %s", version, kept.Mode, made.Signer.Certificate.Subject)
+	if !made.Dated.IsZero() {
+		b.app.say("warning: version %d is dated %s, after the clock of this machine, and so is the new list, which is to succeed it; see that the clock is right",
+			b.field.Version, capf.FormatTime(made.Dated))
+	}
 	if err := b.sayLost(made.Raw); err != nil {
 		return err
 	}
