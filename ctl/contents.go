@@ -147,7 +147,7 @@ func (c *Contents) checkTokens(problems *Problems) {
 	case len(c.Tokens) == 0:
 		problems.add("no security token: add the two or more that may sign lists")
 	case len(c.Tokens) < minimumTokens && !c.SingleToken:
-		problems.add("one security token only: were it lost, phones would take no other list; add a second one")
+		problems.add("one security token only: were it lost, phones would take no other list; add a second one, or accept that with --single-token")
 	}
 	names := map[string]bool{}
 	for i, token := range c.Tokens {
