@@ -45,7 +45,7 @@ const (
 )
 
 // ErrSigned is what a signed file is refused with: edited, it would not verify any more.
-var ErrSigned = errors.New("it begins like a signed file (tag 1, as a trust list), not like XML")
+var ErrSigned = errors.New("a signed or encrypted file")
 
 // signedBegins is the version that a signed file begins with as a trust list does (ctl-format.md, "Header").
 var signedBegins = []byte{1, 0, 2}
@@ -63,7 +63,7 @@ func (s *source) read() error {
 	case len(s.document) > MaxFile:
 		return faultf(MaxFile, "it is longer than %d bytes, as no configuration of a phone is", MaxFile)
 	case bytes.HasPrefix(s.document, signedBegins):
-		return &fault{0, ErrSigned}
+		return faultf(0, "%w: it begins with tag 1, as a trust list, not like XML", ErrSigned)
 	case bytes.HasPrefix(s.document, []byte("<\x00")), bytes.HasPrefix(s.document, []byte("\x00<")):
 		return faultf(0, "UTF-16 without a byte-order mark; save it with one, or as UTF-8")
 	case bytes.HasPrefix(s.document, []byte(littleMark)):

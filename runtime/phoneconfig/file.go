@@ -94,7 +94,7 @@ func checkName(path, device string) error {
 	base := filepath.Base(path)
 	switch strings.ToLower(filepath.Ext(base)) {
 	case ".sgn", ".enc":
-		return fmt.Errorf("%w, by its name", ErrSigned)
+		return fmt.Errorf("by its name it is %w", ErrSigned)
 	}
 	owner := named.FindString(base)
 	if stem := len(base) - len(configSuffix); stem >= 0 && strings.EqualFold(base[stem:], configSuffix) {

@@ -134,7 +134,7 @@ func TestNames(t *testing.T) {
 		"sep0011223344ab.cnf.xml.1": `the file of "sep0011223344ab"`,
 		"XMLDefault.cnf.xml":        `the file of "XMLDefault"`,
 		testDevice + "x.cnf.xml":    `the file of "SEP0011223344AAx"`,
-		testFile + ".sgn":           ErrSigned.Error(),
+		testFile + ".sgn":           "by its name it is a signed",
 		testFile + ".enc.sgn":       ErrSigned.Error(),
 		testFile + ".ENC":           ErrSigned.Error(),
 	} {
