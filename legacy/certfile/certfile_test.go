@@ -252,6 +252,44 @@ func TestTrustedCertificate(t *testing.T) {
 	}
 }
 
+// A public key is no secret: its lines are kept aside, and nobody is told to hold a key for disclosed. What is no more
+// than the beginning of one could be the beginning of a private key as well.
+func TestPublicKeysAreKept(t *testing.T) {
+	capf := selfSigned(t, "CAPF", 1024, nil)
+	spki, err := x509.MarshalPKIXPublicKey(&capf.key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs1 := x509.MarshalPKCS1PublicKey(&capf.key.PublicKey)
+	good := block("CERTIFICATE", capf.der)
+	for name, test := range map[string]struct {
+		content string
+		kept    bool
+	}{
+		"PEM": {block("PUBLIC KEY", spki), true}, "PKCS #1 in PEM": {block("RSA PUBLIC KEY", pkcs1), true},
+		"under another label": {block("CERTIFICATE", spki), true},
+		"DER":                 {string(spki), true}, "PKCS #1 in DER": {string(pkcs1), true},
+		"torn in PEM":             {block("PUBLIC KEY", spki[:100]), false},
+		"with more behind it":     {block("PUBLIC KEY", append(bytes.Clone(spki), pkcs1...)), false},
+		"private, in its wrapper": {block("PUBLIC KEY", x509.MarshalPKCS1PrivateKey(capf.key)), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			content := test.content
+			if !strings.Contains(name, "DER") {
+				content = good + content + good
+			}
+			file := read(t, content, certfile.Options{})
+			warned := strings.Contains(strings.Join(reasons(file), "\n"), legacy.PrivateKeyAdvice)
+			if warned == test.kept {
+				t.Errorf("warned: %v; findings %v", warned, reasons(file))
+			}
+			if whole := bytes.Contains(bytesOf(file), []byte(test.content)); whole != test.kept {
+				t.Errorf("kept: %v; %v", whole, kept(file))
+			}
+		})
+	}
+}
+
 // A private key is never given, whatever its form and its label, whole or torn; the finding says what to do.
 func TestPrivateKeys(t *testing.T) {
 	capf := selfSigned(t, "CAPF", 1024, nil)

@@ -91,9 +91,10 @@ func (r *reader) withhold(content []byte, offset int) {
 
 // isPrivateKey tells whether DER is, or may be the beginning of, a private key: PKCS #1, PKCS #8, SEC 1 and PKCS #12
 // begin with a version number where a certificate has a sequence; an encrypted PKCS #8 begins with an algorithm whose
-// object identifier stands where a certificate has its version or serial number.
+// object identifier stands where a certificate has its version or serial number. A public key begins like one of them
+// too, and is known only when it is whole.
 func isPrivateKey(der []byte) bool {
-	if len(der) == 0 || der[0] != 0x30 {
+	if len(der) == 0 || der[0] != 0x30 || isPublicKey(der) {
 		return false
 	}
 	inner := afterHeader(der)
@@ -106,6 +107,24 @@ func isPrivateKey(der []byte) bool {
 	}
 	innermost := afterHeader(inner)
 	return inner[0] == sequence && len(innermost) > 0 && innermost[0] == object
+}
+
+// isPublicKey tells whether DER is a public key and nothing else: an algorithm and a bit string (SubjectPublicKeyInfo),
+// or two numbers (PKCS #1). An encrypted PKCS #8 has an octet string there; no private key is two numbers alone.
+func isPublicKey(der []byte) bool {
+	var whole, first, second asn1.RawValue
+	if rest, err := asn1.Unmarshal(der, &whole); err != nil || len(rest) > 0 {
+		return false
+	}
+	rest, err := asn1.Unmarshal(whole.Bytes, &first)
+	if err != nil {
+		return false
+	}
+	if rest, err = asn1.Unmarshal(rest, &second); err != nil || len(rest) > 0 {
+		return false
+	}
+	return first.Tag == asn1.TagSequence && second.Tag == asn1.TagBitString ||
+		first.Tag == asn1.TagInteger && second.Tag == asn1.TagInteger
 }
 
 // keyInside finds where a private key in DER (PKCS #1 or PKCS #8) begins behind bytes that are something else, or gives
