@@ -74,7 +74,7 @@ var whole = map[string]string{
 }
 
 var passingBy = map[string]string{
-	"capf.db-wal": "w", "capf.db-shm": "s", "serve.lock": "l", "distribute.lock": "d", "capf.db.schema-9": "c", "capf.db.schema-9.part": "p", ".CAPF.cer12": "t",
+	"capf.db-wal": "w", "capf.db-shm": "s", "serve.lock": "l", "distribute.lock": "d", "migrate.lock": "m", "capf.db.schema-9": "c", "capf.db.schema-9.part": "p", ".CAPF.cer12": "t",
 	"keys/.new-1": "k", "keys/notes.txt": "n", "traces/SEP001122334455-session.txt": "x", "traces/sessions.txt": "y", "old-backup.tar": "b", "older/backup": "o",
 }
 

@@ -76,7 +76,7 @@ func isTrace(base string) bool {
 
 // passing are the names in a data directory that are no use elsewhere: they come and go with a process or an
 // upgrade.
-var passing = []string{"serve.lock", "serve.sock", "distribute.lock", StoreName + "-wal", StoreName + "-shm", StoreName + "-journal", KeyFolder, TraceFolder, scratchName}
+var passing = []string{"serve.lock", "serve.sock", "distribute.lock", "migrate.lock", StoreName + "-wal", StoreName + "-shm", StoreName + "-journal", KeyFolder, TraceFolder, scratchName}
 
 // isForeign reports whether a name at the top of a data directory is none that capf makes.
 func isForeign(name string) bool {
