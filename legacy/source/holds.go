@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // mostLinks is how many symbolic links a path may lead through, as in the kernel.
@@ -16,7 +17,7 @@ const mostLinks = 40
 // known by what they are, not by their names.
 func (s Spec) Holds(path string) (bool, error) {
 	source, err := os.Stat(s.Folder)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // below a file there is nothing
 		return false, nil
 	}
 	if err != nil {

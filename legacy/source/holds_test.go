@@ -43,7 +43,7 @@ func TestHolds(t *testing.T) {
 		{at("disk.zip"), at("disk.zip"), true}, {at("disk.zip"), at("zip"), true}, {at("disk.zip"), at("hard.zip"), true},
 		{at("copy"), at("copy-2", "x"), false}, {at("copy"), at("other", "x"), false}, {at("copy"), top, false}, {at("copy"), "..", false},
 		{at("copy", "CAPF"), at("copy", "x"), false}, {at("disk.zip"), at("disk.zip.html"), false}, {at("disk.zip"), at("other", "plain"), false},
-		{at("nowhere"), at("nowhere", "x"), false}, {".", "../other/x", false},
+		{at("nowhere"), at("nowhere", "x"), false}, {at("disk.zip", "x"), at("other", "x"), false}, {".", "../other/x", false},
 	} {
 		got, err := Spec{Name: "a", Folder: test.source}.Holds(test.path)
 		if err != nil || got != test.want {
