@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"capf/legacy"
 	"capf/legacy/text"
@@ -18,7 +19,13 @@ type output struct {
 	records int
 	kept    int
 	misread map[string]int // records kept aside, by the column that was not understood
+
+	unknown []string        // columns without a meaning to us that hold something, in the order met
+	met     map[string]bool // those of unknown
 }
+
+// mostUnknown is how many columns without a meaning are told of: a hostile file could name a key of its own in every block.
+const mostUnknown = 50
 
 func (o *output) send(item Item) {
 	if !o.stopped {
@@ -45,6 +52,7 @@ func (o *output) pass(kind Kind, line text.Line) {
 func (o *output) record(record *Record, last text.Line, places []Place) {
 	o.records++
 	record.finish()
+	o.meet(record.Extra)
 	o.send(Item{Kind: KindRecord, Position: record.Position, Record: record, Places: places})
 	if last.Torn {
 		o.warn(o.position(last), "the file ends without a line end: see whether the last record is whole")
@@ -84,6 +92,37 @@ func (o *output) misreadColumn(name string) {
 	if len(o.misread) < 1000 || o.misread[name] > 0 {
 		o.misread[name]++
 	}
+}
+
+// meet remembers columns that are not read.
+func (o *output) meet(extras []Extra) {
+	for _, extra := range extras {
+		if o.met[extra.Name] || len(o.unknown) > mostUnknown {
+			continue
+		}
+		if o.met == nil {
+			o.met = map[string]bool{}
+		}
+		o.met[extra.Name] = true
+		o.unknown = append(o.unknown, extra.Name)
+	}
+}
+
+// tellUnknown names the columns that are not read: a string or a time may stand in one whose name no dialect knows.
+func (o *output) tellUnknown() {
+	if len(o.unknown) == 0 {
+		return
+	}
+	names, more := o.unknown, ""
+	if len(names) > mostUnknown {
+		names, more = names[:mostUnknown], " and others"
+	}
+	var masked []string
+	for _, name := range names {
+		masked = append(masked, shown(name))
+	}
+	o.find(legacy.Note, legacy.Position{File: o.file}, "columns without a meaning to us, kept with their records: "+
+		strings.Join(masked, ", ")+more+"; where one is a field after all, name it in a dialect")
 }
 
 // judgeColumns says which columns the dialect seems to have wrong: more than one value in ten is not of their shape.

@@ -250,6 +250,9 @@ func (f *File) items(values *values) iter.Seq2[Item, error] {
 			return
 		}
 		out.judgeColumns()
+		if f.Dialect.Form != dialect.Headerless { // there no name could be known
+			out.tellUnknown()
+		}
 		if f.doubt != "" {
 			out.find(legacy.Note, legacy.Position{File: f.input.File}, f.doubt)
 		}
