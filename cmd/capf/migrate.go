@@ -132,9 +132,24 @@ func (c *migrateVerifyCommand) Run(app *app) error {
 		if found.OK() {
 			return nil
 		}
-		return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("run %d: sources and store are not the same (%d differences)", found.Run, len(found.Differences)),
-			Hint: "see the list"}
+		return notTheSame(found)
 	})
+}
+
+// notTheSame says why a verification confirms nothing: what differs, and what could not be compared.
+func notTheSame(found *migrate.Verification) error {
+	out := &capf.Error{Code: capf.CodeRefused, Hint: "see the list"}
+	others := 0
+	for _, from := range found.Sources {
+		if from.State != migrate.SourceUnchanged {
+			others++
+		}
+	}
+	if out.Message = fmt.Sprintf("run %d: sources and store are not the same (%d differences)", found.Run, len(found.Differences)); others > 0 {
+		out.Message = fmt.Sprintf("run %d: %d of %d sources are not as the run read them (%d differences)", found.Run, others, len(found.Sources), len(found.Differences))
+		out.Hint = "put the copies back as they were and verify again"
+	}
+	return out
 }
 
 func printVerification(app *app, found *migrate.Verification) error {
