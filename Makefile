@@ -24,7 +24,7 @@ run: build
 	@scripts/run $(ARGS)
 
 test: test-deps overlay
-	go test ./...
+	go test -timeout 30m ./...
 
 test-deps:
 	@scripts/test-deps
@@ -38,7 +38,7 @@ check: overlay
 	go mod tidy -diff
 
 race: overlay
-	go test -race ./...
+	go test -race -timeout 60m ./...
 
 fuzz: overlay
 	scripts/fuzz $(FUZZTIME)
