@@ -318,7 +318,7 @@ func (s *service) checkRefused(t *testing.T, config phone.Config, result capf.Re
 	if after.Phone.LastResult == nil || *after.Phone.LastResult != result || s.status(config.Device) != capf.StatusPending {
 		t.Errorf("status %s, result %v, want %d", s.status(config.Device), after.Phone.LastResult, result)
 	}
-	after.Phone.LastResult = before.Phone.LastResult
+	after.Phone.LastResult, after.Phone.LastAttempt = before.Phone.LastResult, before.Phone.LastAttempt
 	if !reflect.DeepEqual(before, after) {
 		t.Errorf("more than an attempt was recorded: from %+v to %+v", before, after)
 	}
