@@ -77,15 +77,16 @@ func copyRecords(input legacy.Input, records []*record, give func(*record, []byt
 	}
 	defer opened.Close()
 	reader := bufio.NewReaderSize(opened, 1<<16)
+	var room space
 	at := int64(0)
 	for _, one := range records {
 		if one.offset < at {
 			return errNotThere
 		}
-		if _, err := io.CopyN(io.Discard, reader, one.offset-at); err != nil {
+		if _, err := reader.Discard(int(one.offset - at)); err != nil {
 			return cutShort(input, err)
 		}
-		bytes := make([]byte, one.size)
+		bytes := room.take(int(one.size))
 		if _, err := io.ReadFull(reader, bytes); err != nil {
 			return cutShort(input, err)
 		}
@@ -102,6 +103,20 @@ func copyRecords(input legacy.Input, records []*record, give func(*record, []byt
 		return unavailable(err)
 	}
 	return nil
+}
+
+// space is room for the bytes of many records: each by itself is too small to be worth the trouble.
+type space []byte
+
+const spaceAtOnce = 1 << 15
+
+func (s *space) take(size int) []byte {
+	if size > len(*s) {
+		*s = make([]byte, max(size, spaceAtOnce))
+	}
+	out := (*s)[:size:size]
+	*s = (*s)[size:]
+	return out
 }
 
 // cutShort tells a file that is too short for a record, so that this cannot stand there, from one that cannot be read.

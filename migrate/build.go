@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"fmt"
 	"io"
 	"time"
 
@@ -111,7 +110,7 @@ func (b builder) ended(r *record, phone capf.Phone) *capf.OperationRecord {
 		out.CreatedAt, out.EndedAt = r.time.Clock, r.time.Clock
 		out.Detail = "at " + r.time.String()
 	default:
-		out.Detail = fmt.Sprintf("at %s by the clock of %s", r.time, r.machine)
+		out.Detail = "at " + r.time.String() + " by the clock of " + r.machine
 	}
 	return out
 }

@@ -78,6 +78,9 @@ func (o *outcome) open() bool { return o.verdict == "" || o.refused != nil }
 // of them: where it was imported and nobody has changed it since, with the time and the machine of its record; where a
 // person or the phone made it so, with the time of that, and then no record goes before it without a choice.
 func (g *group) settle(choice string) outcome {
+	if g.isPlainlyNew() {
+		return outcome{verdict: g.take(g.records[0]), record: g.records[0]}
+	}
 	var fresh []*record
 	for _, r := range g.records {
 		r.settled = nil
@@ -116,6 +119,12 @@ func (g *group) settle(choice string) outcome {
 	return out
 }
 
+// isPlainlyNew tells that the store does not have the phone, and that one record is all that the sources say of it. Nearly
+// all phones of a first run are such.
+func (g *group) isPlainlyNew() bool {
+	return g.origin == nil && len(g.records) == 1 && !g.records[0].known
+}
+
 // keepStored has the store's version hold in place of a record that was refused.
 func (o *outcome) keepStored() outcome {
 	o.record.verdict, o.record.settled = capf.VerdictHistory, nil
@@ -140,7 +149,7 @@ func (g *group) settleKnown() outcome {
 
 // take makes the record the one that the phone is taken from.
 func (g *group) take(r *record) capf.Verdict {
-	r.verdict = capf.VerdictNew
+	r.verdict, r.settled = capf.VerdictNew, nil
 	if g.origin != nil {
 		r.verdict = capf.VerdictUpdated
 		r.settled = &settlement{phone: *g.phone, changes: g.origin.changes}

@@ -58,8 +58,8 @@ func Find(input legacy.Input) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	defer file.Close()
 	physical := newPhysical(input.File, file, "")
+	defer physical.close()
 	if marked := physical.marked; marked != "" {
 		return Found{Encoding: marked}, nil
 	}
@@ -83,8 +83,8 @@ func findByLines(input legacy.Input) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	defer file.Close()
 	physical := newPhysical(input.File, file, "")
+	defer physical.close()
 	physical.reuse = true
 	return judgeLines(physical, input.File)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 const overlongProblem = "line is longer than 65536 bytes"
@@ -46,8 +47,13 @@ type physical struct {
 	buffer []byte
 }
 
+// readers are used again: a folder of certificates has a thousand small files, and each reader has room for a line.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, MaxLine) }}
+
+// newPhysical reads content until it is closed.
 func newPhysical(file string, content io.ReadCloser, encoding Encoding) *physical {
-	p := &physical{file: file, closer: content, reader: bufio.NewReaderSize(content, MaxLine), low: -1, end: '\n'}
+	p := &physical{file: file, closer: content, reader: readers.Get().(*bufio.Reader), low: -1, end: '\n'}
+	p.reader.Reset(content)
 	marked, length := MarkOf(p.sample())
 	p.marked = marked
 	// The length was peeked, so it can be taken.
@@ -93,7 +99,13 @@ func (p *physical) isASCII() (bool, error) {
 	}
 }
 
-func (p *physical) close() { p.closer.Close() }
+// close ends the reading, and gives the reader back without what it has read.
+func (p *physical) close() {
+	p.closer.Close()
+	p.reader.Reset(nil)
+	readers.Put(p.reader)
+	p.reader = nil
+}
 
 // next gives the next line; false at the end of the file.
 func (p *physical) next() (physicalLine, bool, error) {

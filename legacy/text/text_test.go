@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf16"
 
@@ -221,4 +222,29 @@ func FuzzLines(f *testing.F) {
 			t.Fatalf("%d of %d bytes", offset, len(content))
 		}
 	})
+}
+
+// TestFilesAtOnce reads files beside each other, some of them not to their end: none has anything of another.
+func TestFilesAtOnce(t *testing.T) {
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			for round := range 20 {
+				name := fmt.Sprintf("%d.%d", n, round)
+				input := legacy.BytesInput(name, []byte(strings.Repeat(name+"\n", 100*(n+1))))
+				if _, err := text.Detect(input); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				for line, err := range text.Lines(input, text.UTF8) {
+					if err != nil || line.Text != name {
+						t.Errorf("%s reads %q, %v", name, line.Text, err)
+					}
+					if line.Number == 50*round {
+						break
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
 }

@@ -73,8 +73,12 @@ func (c PhoneChange) Apply(phone Phone, context ChangeContext) (Changed, error) 
 	changed.Ended = p.Expire(context.Now, context.Living)
 	pending := p.Last != nil && p.Last.Ending == EndingNone
 	before := *p
-	if c.OnlyIf != nil && !c.OnlyIf(p) {
-		return Changed{Phone: phone, Effect: EffectNone}, nil
+	if c.OnlyIf != nil {
+		// A copy: what is handed to a function that nobody knows is moved to the heap, for every change of many.
+		asked := *p
+		if !c.OnlyIf(&asked) {
+			return Changed{Phone: phone, Effect: EffectNone}, nil
+		}
 	}
 
 	if err := c.applySettings(p); err != nil {
@@ -292,8 +296,8 @@ func (c PhoneChange) warnings(p *Phone) []string {
 			c.Device, ShortAuthString, generatedAuthString))
 	}
 	if c.KeySize != nil && p.KeySize.Bits() >= 2048 {
-		warnings = append(warnings, fmt.Sprintf("%s: %s-bit keys make a phone start and fail over slowly (60 s and more), and a 7940 or 7960 can take more than 30 minutes to make one",
-			c.Device, p.KeySize))
+		warnings = append(warnings, c.Device+": "+string(p.KeySize)+
+			"-bit keys make a phone start and fail over slowly (60 s and more), and a 7940 or 7960 can take more than 30 minutes to make one")
 	}
 	if c.Operation != nil && *c.Operation != OperationNone && p.AuthMode == AuthByNullString {
 		warnings = append(warnings, c.Device+": the null string is no authentication: for closed environments only")

@@ -16,6 +16,9 @@ const (
 // any other name of 1 to 64 of `A-Z a-z 0-9 . _ -` that begins with a letter or digit and has no `..`
 // is taken as it is. Names become file names and common names, hence nothing else is let in.
 func ParseDevice(text string) (string, error) {
+	if isNormalised(text) {
+		return text, nil
+	}
 	if mac, ok := parseMAC(text); ok {
 		return devicePrefix + mac, nil
 	}
@@ -29,6 +32,19 @@ func ParseDevice(text string) (string, error) {
 			Hint: "use SEP and 12 hex digits, a MAC address, or 1 to 64 of A-Z a-z 0-9 . _ - that begin with a letter or digit"}
 	}
 	return text, nil
+}
+
+// isNormalised tells a device that has its form already, as nearly all have.
+func isNormalised(text string) bool {
+	if len(text) != len(devicePrefix)+macDigits || text[:len(devicePrefix)] != devicePrefix {
+		return false
+	}
+	for _, c := range []byte(text[len(devicePrefix):]) {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'F') {
+			return false
+		}
+	}
+	return true
 }
 
 // parseMAC reads twelve hex digits, bare or in the groups that people and switches write

@@ -56,3 +56,15 @@ func FuzzParseDevice(f *testing.F) {
 		}
 	})
 }
+
+// Of a migration or a session every phone comes by here several times.
+func TestParseDeviceTakesWhatIsNormalised(t *testing.T) {
+	allocations := testing.AllocsPerRun(100, func() {
+		if _, err := capf.ParseDevice("SEP0011223344AA"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("a name that has its form already takes %v allocations", allocations)
+	}
+}
