@@ -58,7 +58,7 @@ func (b builder) phone(r *record) (capf.Phone, error) {
 // try gives the error that making the phone would. It hangs on few things where the store does not have the phone, so
 // that what went well is not tried again for each.
 func (b *builder) try(r *record) error {
-	kind := tried{r.status, r.operation, r.mode, r.keySize, !r.secret.IsZero()}
+	kind := tried{r.common, !r.secret.IsZero()}
 	if r.settled == nil && b.tried[kind] {
 		return nil
 	}
@@ -76,11 +76,8 @@ func (b *builder) try(r *record) error {
 
 // tried is what a new phone hangs on, beside its name and its description, which have a form that the rules take.
 type tried struct {
-	status    capf.Status
-	operation capf.Operation
-	mode      capf.AuthMode
-	keySize   capf.KeySize
-	secret    bool
+	*common
+	secret bool
 }
 
 // zeros stands for randomness where what comes of it is thrown away.

@@ -163,7 +163,7 @@ func TestNewPhonesAreTaken(t *testing.T) {
 		for _, operation := range capf.Operations[1:] {
 			for _, mode := range append([]capf.AuthMode{""}, capf.AuthModes...) {
 				for _, size := range []capf.KeySize{"", capf.RSA512, capf.RSA1024, capf.RSA2048} {
-					one := &record{device: device, machine: "a", status: status, operation: operation, mode: mode, keySize: size}
+					one := &record{device: device, common: &common{machine: "a", status: status, operation: operation, mode: mode, keySize: size}}
 					if one.usesString() {
 						one.secret = digits("1234")
 					}

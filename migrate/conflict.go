@@ -88,7 +88,7 @@ func (g *group) storedPlace() Place {
 
 // phoneSays describes the store's phone in the words of record.says.
 func phoneSays(phone *capf.Phone) string {
-	says := record{status: capf.StatusNone, mode: phone.AuthMode, keySize: phone.KeySize, secret: phone.AuthString,
+	says := record{common: &common{status: capf.StatusNone, mode: phone.AuthMode, keySize: phone.KeySize}, secret: phone.AuthString,
 		description: phone.Description}
 	if last := phone.Last; last != nil {
 		says.operation = last.Operation

@@ -20,7 +20,8 @@ type gathered struct {
 	doubts   doubts
 	counted  *counted // all lines that were not understood; nil where nobody wants them
 
-	room []record // records are made many at a time, and never move
+	room    []record // records are made many at a time, and never move
+	commons commons  // of the records of a file
 }
 
 // take adds what a file holds.
@@ -30,7 +31,7 @@ func (g *gathered) take(machine string, item phonefile.Item) {
 		if len(g.room) == 0 {
 			g.room = make([]record, 256)
 		}
-		g.room[0] = newRecord(machine, item.Record, &g.doubts)
+		g.room[0] = newRecord(machine, item.Record, &g.doubts, &g.commons)
 		g.records, g.room = append(g.records, &g.room[0]), g.room[1:]
 	case phonefile.KindKept:
 		g.keep(*item.Kept)

@@ -30,7 +30,7 @@ func (m *machineReading) look(ctx context.Context, rows map[string]*InspectedFil
 			if row.Records++; row.Records <= firstRecords {
 				row.First = append(row.First, fieldsOf(item, view))
 			}
-			newRecord(m.name, record, &m.doubts)
+			newRecord(m.name, record, &m.doubts, &m.commons)
 			phone := [2]string{record.File, record.Device}
 			if seen[phone] {
 				m.doubts.add(record.Position, twiceInFile)

@@ -15,8 +15,7 @@ import (
 
 // record is what is remembered of a record of a phone while records are compared: all but its bytes.
 type record struct {
-	machine string
-	file    string
+	*common
 	line    int
 	device  string
 	number  int               // among the records of all sources, from 1
@@ -26,10 +25,6 @@ type record struct {
 	content content           // of what it says
 
 	time        legacy.Time
-	status      capf.Status    // none, pending, success, failed
-	operation   capf.Operation // that is pending or has ended; none where the status is
-	mode        capf.AuthMode  // empty: the file does not say
-	keySize     capf.KeySize   // empty: the file does not say
 	secret      capf.AuthenticationString
 	description string // as it will be stored; may come from another record of the phone
 
@@ -38,28 +33,61 @@ type record struct {
 	settled *settlement  // of the record that a phone is taken from, where there is more to know than the record
 }
 
+// common is what many records are alike in, so that they share it: for a large cluster it would be a quarter of all that
+// is remembered. Nobody changes it.
+type common struct {
+	machine   string
+	file      string
+	status    capf.Status    // none, pending, success, failed
+	operation capf.Operation // that is pending or has ended; none where the status is
+	mode      capf.AuthMode  // empty: the file does not say
+	keySize   capf.KeySize   // empty: the file does not say
+}
+
+// commons gives each common once. The zero value is ready to use.
+type commons struct{ all map[common]*common }
+
+func (c *commons) share(wanted common) *common {
+	if known := c.all[wanted]; known != nil {
+		return known
+	}
+	if c.all == nil {
+		c.all = map[common]*common{}
+	}
+	made := new(common)
+	*made = wanted
+	c.all[wanted] = made
+	return made
+}
+
 // newRecord reads the meaning of a record; what is doubtful about it goes to the doubts.
-func newRecord(machine string, from *phonefile.Record, doubts *doubts) record {
-	out := record{
-		machine: machine, file: from.File, line: from.Line, device: from.Device, offset: from.Offset, size: int32(len(from.Bytes)),
-		digest: sha256.Sum256(from.Bytes), content: contentOf(from), time: from.StatusTime,
-		mode: capf.AuthMode(from.AuthenticationMode), description: storable(from.Description),
-	}
-	switch {
-	case from.Curve != "":
-		out.keySize = capf.KeySize(from.Curve)
-	case from.KeySize != 0:
-		out.keySize = capf.KeySize(strconv.Itoa(from.KeySize))
-	}
-	if out.description != from.Description {
+func newRecord(machine string, from *phonefile.Record, doubts *doubts, commons *commons) record {
+	description := storable(from.Description)
+	if description != from.Description {
 		doubts.add(from.Position, "description is longer than 128 bytes or has control characters: stored without the rest")
 	}
-	out.status, out.operation = statusOf(from, doubts)
+	status, operation := statusOf(from, doubts)
+	out := record{
+		common: commons.share(common{machine: machine, file: from.File, status: status, operation: operation,
+			mode: capf.AuthMode(from.AuthenticationMode), keySize: keySizeOf(from)}),
+		line: from.Line, device: from.Device, offset: from.Offset, size: int32(len(from.Bytes)),
+		digest: sha256.Sum256(from.Bytes), content: contentOf(from), time: from.StatusTime, description: description,
+	}
 	if out.usesString() {
 		// The reader has checked its shape; one that is none is no string.
 		out.secret, _ = capf.ParseAuthenticationString(strings.Clone(from.AuthenticationString.Reveal()))
 	}
 	return out
+}
+
+func keySizeOf(from *phonefile.Record) capf.KeySize {
+	switch {
+	case from.Curve != "":
+		return capf.KeySize(from.Curve)
+	case from.KeySize != 0:
+		return capf.KeySize(strconv.Itoa(from.KeySize))
+	}
+	return ""
 }
 
 // statusOf says how far which operation has come.
