@@ -5,6 +5,7 @@ package machine
 import (
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -77,17 +78,56 @@ type Machine struct {
 // Read reads a machine whose source is open, and must stay so while Items is used. Its error lists every file that
 // cannot be read or that no dialect fits.
 func Read(from *source.Source, options Options) (*Machine, error) {
+	parts, failures := readFiles(from, options)
 	out := &Machine{Source: from, Findings: append([]legacy.Finding(nil), from.Findings...)}
 	failed := &multierror.Error{ErrorFormat: legacy.OneLine}
-	for _, file := range from.Files {
-		if err := out.read(file, options); err != nil {
-			failed = multierror.Append(failed, fmt.Errorf("source %s: %w", from.Name, err))
+	for i := range parts {
+		out.join(&parts[i])
+		if failures[i] != nil {
+			failed = multierror.Append(failed, fmt.Errorf("source %s: %w", from.Name, failures[i]))
 		}
 	}
 	if err := failed.ErrorOrNil(); err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// readFiles gives what each file holds, or its failure. Certificates, of which there may be thousands, are read beside
+// the others, of which one may be large.
+func readFiles(from *source.Source, options Options) ([]Machine, []error) {
+	parts, failures := make([]Machine, len(from.Files)), make([]error, len(from.Files))
+	readThose := func(certificates bool) {
+		for i, file := range from.Files {
+			if holdsCertificates(file.Kind) == certificates {
+				parts[i].Source = from
+				failures[i] = parts[i].read(file, options)
+			}
+		}
+	}
+	var beside sync.WaitGroup
+	beside.Go(func() { readThose(true) })
+	readThose(false)
+	beside.Wait()
+	return parts, failures
+}
+
+func holdsCertificates(kind source.Kind) bool {
+	switch kind {
+	case source.PhoneRecords, source.Configuration, source.PhoneDatabase, source.PhoneList, source.DatabaseLog:
+		return false
+	}
+	return true
+}
+
+// join adds what the next file holds.
+func (m *Machine) join(next *Machine) {
+	m.PhoneFiles = append(m.PhoneFiles, next.PhoneFiles...)
+	m.Further = append(m.Further, next.Further...)
+	m.Configurations = append(m.Configurations, next.Configurations...)
+	m.Certificates = append(m.Certificates, next.Certificates...)
+	m.Kept = append(m.Kept, next.Kept...)
+	m.Findings = append(m.Findings, next.Findings...)
 }
 
 func (m *Machine) read(file source.File, options Options) error {
