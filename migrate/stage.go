@@ -32,6 +32,7 @@ func (r *run) stage(ctx context.Context, actor string, counts capf.MigrationCoun
 	var err error
 	r.records = counts.Records
 	basis := r.basis()
+	r.taken = make([]*record, 0, counts.New+counts.Updated)
 	r.eachTaken(func(one *record) { r.taken = append(r.taken, one) })
 	// Nobody asks any more how it came to that, and of many phones that is much.
 	r.groups, r.outcomes = nil, nil
