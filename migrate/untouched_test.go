@@ -5,9 +5,7 @@ import (
 	"archive/zip"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,34 +16,8 @@ import (
 	_ "github.com/mattn/go-sqlite3"
 
 	"capf/legacy/source"
+	"capf/legacy/source/sourcetest"
 )
-
-// footprint is everything there is below a folder: names, kinds, sizes, times of change and contents.
-func footprint(t *testing.T, root string) map[string]string {
-	t.Helper()
-	out := map[string]string{}
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		var content []byte
-		if info.Mode().IsRegular() {
-			if content, err = os.ReadFile(path); err != nil {
-				return err
-			}
-		}
-		out[path] = fmt.Sprintf("%s %d %s %x", info.Mode(), info.Size(), info.ModTime(), sha256.Sum256(content))
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
 
 // packed writes the content of a folder to an archive, by the ending of its name, with a folder in front of its names.
 func packed(t *testing.T, folder, path, top string) {
@@ -137,7 +109,7 @@ func TestSourcesAreNeverWritten(t *testing.T) {
 	for _, name := range []string{"subscriber-1", "subscriber-2.tgz", "publisher.zip", "daemon", "daemon-too.tar", "capf-report.csv", "daemon/capf.db"} {
 		specs = append(specs, source.Spec{Name: strings.NewReplacer(".", "-", "/", "-").Replace(name), Folder: filepath.Join(root, name)})
 	}
-	before := footprint(t, root)
+	before := sourcetest.Footprint(t, root)
 	store := newMemoryStore()
 	for name, step := range map[string]func() error{
 		"inspect": func() error { _, err := Inspect(context.Background(), specs, testOptions()); return err },
@@ -154,10 +126,10 @@ func TestSourcesAreNeverWritten(t *testing.T) {
 	if again := mustRun(t, specs, testOptions(), store); !again.Already {
 		t.Errorf("the same again: %+v", again)
 	}
-	if diff := cmp.Diff(before, footprint(t, root)); diff != "" {
+	if diff := cmp.Diff(before, sourcetest.Footprint(t, root)); diff != "" {
 		t.Error(diff)
 	}
-	if left := footprint(t, temporary); len(left) != 1 {
+	if left := sourcetest.Footprint(t, temporary); len(left) != 1 {
 		t.Errorf("left behind: %v", left)
 	}
 	if store.phones["SEP0019E8FFFFFF"] == nil {

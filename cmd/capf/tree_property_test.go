@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"capf/legacy/source"
+	"capf/legacy/source/sourcetest"
 	"capf/migrate"
 )
 
@@ -23,7 +24,7 @@ func TestGeneratedTrees(t *testing.T) {
 	eachTree(t, 10, func(t *testing.T, f *forest) {
 		machines := f.cluster()
 		specs := specsOf(machines)
-		before := digestOfTree(t, f.root)
+		before := sourcetest.Footprint(t, f.root)
 		g := newGrove(t, f.pick("latest", "publisher", "Sub-1", ""))
 		report := g.run(shuffled(f, specs))
 		all := storedOf(t, g.database(), report.Run)
@@ -44,7 +45,7 @@ func TestGeneratedTrees(t *testing.T) {
 			t.Errorf("another order of the sources gives counts %+v in place of %+v", counts, report.Counts)
 		}
 		sameDump(t, "another order of the sources", other.dump(), dump)
-		if after := digestOfTree(t, f.root); !maps.Equal(after, before) {
+		if after := sourcetest.Footprint(t, f.root); !maps.Equal(after, before) {
 			t.Errorf("the sources were\n%v\nand are\n%v", before, after)
 		}
 	})
@@ -187,7 +188,7 @@ func decided(content string) string {
 func TestGeneratedTreesByCommand(t *testing.T) {
 	eachTree(t, 2, func(t *testing.T, f *forest) {
 		machines := f.cluster()
-		before := digestOfTree(t, f.root)
+		before := sourcetest.Footprint(t, f.root)
 		i := newInstallation(t)
 		i.capf("phone", "add", "SEP000000000001", "--operation", "install")
 		database := i.database(t)
@@ -220,7 +221,7 @@ func TestGeneratedTreesByCommand(t *testing.T) {
 		sameDump(t, "the same again", dumpOf(t, database), dump)
 		i.capf("migrate", "rollback", "1")
 		sameDump(t, "taken back", dumpOf(t, database), was)
-		if after := digestOfTree(t, f.root); !maps.Equal(after, before) {
+		if after := sourcetest.Footprint(t, f.root); !maps.Equal(after, before) {
 			t.Errorf("the sources were\n%v\nand are\n%v", before, after)
 		}
 	})

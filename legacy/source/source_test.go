@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"capf/legacy"
 	"capf/legacy/source"
+	"capf/legacy/source/sourcetest"
 )
 
 // build makes files of the content given in a new folder of the name given.
@@ -305,7 +305,7 @@ func TestChangedFileIsAnError(t *testing.T) {
 // Nothing is written, not even where it could be.
 func TestReadOnly(t *testing.T) {
 	root := build(t, "copy", map[string]string{"CAPF.phone": "a", "CAPF/x.0": "b"})
-	before := snapshot(t, root)
+	before := sourcetest.Footprint(t, root)
 	opened := open(t, root)
 	for _, file := range opened.Files {
 		reader, err := file.Input().Open()
@@ -317,33 +317,7 @@ func TestReadOnly(t *testing.T) {
 		}
 		reader.Close()
 	}
-	if diff := cmp.Diff(before, snapshot(t, root)); diff != "" {
+	if diff := cmp.Diff(before, sourcetest.Footprint(t, root)); diff != "" {
 		t.Error(diff)
 	}
-}
-
-func snapshot(t *testing.T, root string) map[string]string {
-	t.Helper()
-	out := map[string]string{}
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		content := []byte{}
-		if entry.Type().IsRegular() {
-			if content, err = os.ReadFile(path); err != nil {
-				return err
-			}
-		}
-		out[path] = fmt.Sprintf("%s %s %x", info.Mode(), info.ModTime(), sha256.Sum256(content))
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }

@@ -16,6 +16,7 @@ import (
 
 	"capf/legacy"
 	"capf/legacy/phonefile"
+	"capf/legacy/source/sourcetest"
 	"capf/legacy/usecallmanager"
 )
 
@@ -215,7 +216,7 @@ func TestLiveLog(t *testing.T) {
 	d := newDaemon(t, "WAL", newest, "INSERT INTO devices (device_name, operation) VALUES ('SEP001122334401', 'none')",
 		"PRAGMA wal_checkpoint(TRUNCATE)", "INSERT INTO devices (device_name, operation) VALUES ('SEP001122334402', 'install')",
 		"BEGIN", "INSERT INTO devices (device_name, operation) VALUES ('SEP001122334403', 'install')")
-	before := snapshot(t, filepath.Dir(d.path))
+	before := sourcetest.Footprint(t, filepath.Dir(d.path))
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
 	file := d.open()
@@ -231,7 +232,7 @@ func TestLiveLog(t *testing.T) {
 	if want := []string{"1 SEP001122334401 none none 0", "2 SEP001122334402 install pending 0"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
-	if diff := cmp.Diff(before, snapshot(t, filepath.Dir(d.path))); diff != "" {
+	if diff := cmp.Diff(before, sourcetest.Footprint(t, filepath.Dir(d.path))); diff != "" {
 		t.Error(diff)
 	}
 	alone, err := usecallmanager.Open(fileInput(d.path), nil)
@@ -255,27 +256,6 @@ func TestHotJournal(t *testing.T) {
 	if got, _ := items(t, d.open()); !slices.Equal(got, []string{"1 SEP001122334401 none none 0"}) {
 		t.Errorf("got %d rows: %.200q", len(got), got)
 	}
-}
-
-func snapshot(t testing.TB, folder string) map[string]string {
-	t.Helper()
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]string{}
-	for _, entry := range entries {
-		info, err := entry.Info()
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := os.ReadFile(filepath.Join(folder, entry.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[entry.Name()] = fmt.Sprintf("%s %s %x", info.Mode(), info.ModTime(), content)
-	}
-	return out
 }
 
 func TestOtherDatabases(t *testing.T) {
