@@ -61,7 +61,7 @@ func (d *Daemon) newDrift() *drift {
 	settings := d.options.Config.Distribute
 	return &drift{store: d.store, data: d.options.Data, inForce: d.identity.Certificate, every: settings.CheckEvery.Duration,
 		reach: func() distribute.Options { return Reach(settings, d.options.Data) },
-		clock: d.options.Environment.Clock, pause: pause, metrics: d.metrics, log: d.options.Log}
+		clock: d.options.Environment.Clock, pause: capf.Wait, metrics: d.metrics, log: d.options.Log}
 }
 
 // run looks now and then until the context ends. There is never more than one look at a time.

@@ -35,15 +35,3 @@ func (d *drift) again(ctx context.Context, statuses []distribute.NodeStatus) ([]
 	statuses = slices.DeleteFunc(statuses, func(status distribute.NodeStatus) bool { return doubtful[status.Node] })
 	return append(statuses, second...), nil // without those that were removed meanwhile
 }
-
-// pause waits, unless the context ends.
-func pause(ctx context.Context, duration time.Duration) error {
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}

@@ -2,12 +2,10 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -90,19 +88,4 @@ func TestSecondLookOfAnotherCluster(t *testing.T) {
 	if l.said.Len() > 0 || l.seen["equal"] != 1 {
 		t.Errorf("a second look that was cut off says %v, %s", l.seen, l.said.String())
 	}
-}
-
-func TestPause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		if err := pause(t.Context(), time.Minute); err != nil || time.Since(begin) != time.Minute {
-			t.Errorf("%v after %v", err, time.Since(begin))
-		}
-		ctx, end := context.WithTimeout(t.Context(), time.Second)
-		defer end()
-		begin = time.Now()
-		if err := pause(ctx, time.Minute); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
-			t.Errorf("%v after %v", err, time.Since(begin))
-		}
-	})
 }

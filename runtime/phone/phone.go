@@ -174,7 +174,7 @@ func (c *Config) fill() {
 		c.Timeout = defaultTimeout
 	}
 	if c.Sleep == nil {
-		c.Sleep = sleepRealTime
+		c.Sleep = capf.Wait
 	}
 	if c.OnMessage == nil {
 		c.OnMessage = func(context.Context, Point) error { return nil }
@@ -184,17 +184,6 @@ func (c *Config) fill() {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
-	}
-}
-
-func sleepRealTime(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

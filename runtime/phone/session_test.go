@@ -14,7 +14,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"capf/runtime/capf"
@@ -349,18 +348,4 @@ func TestContextEndsSession(t *testing.T) {
 	if outcome := newPhone(t, config).Run(ctx); !errors.Is(outcome.Err, context.Canceled) || outcome.Attempts != 1 {
 		t.Errorf("error %v after %d attempts", outcome.Err, outcome.Attempts)
 	}
-}
-
-func TestSleepRealTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		if err := sleepRealTime(t.Context(), 30*time.Second); err != nil || time.Since(start) != 30*time.Second {
-			t.Errorf("slept %v, error %v", time.Since(start), err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := sleepRealTime(ctx, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("error %v", err)
-		}
-	})
 }

@@ -42,18 +42,7 @@ type Resetter struct {
 
 // New makes a resetter of so many phones a second, each of which may take so long.
 func New(way Way, perSecond float64, timeout time.Duration) *Resetter {
-	return &Resetter{way: way, timeout: timeout, limiter: rate.NewLimiter(rate.Limit(perSecond), 1), clock: time.Now, sleep: sleep}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return &Resetter{way: way, timeout: timeout, limiter: rate.NewLimiter(rate.Limit(perSecond), 1), clock: time.Now, sleep: capf.Wait}
 }
 
 // Reset has every device reset, in their order, and tells done about each, one at a time; done may be nil.

@@ -70,7 +70,7 @@ func TestBound(t *testing.T) {
 		r := New(wayFunc(func(ctx context.Context, _ string) error {
 			count(1)
 			defer count(-1)
-			return sleep(ctx, time.Minute)
+			return capf.Wait(ctx, time.Minute)
 		}), 1000, 2*time.Minute)
 		if err := r.Reset(t.Context(), devices(50), nil); err != nil {
 			t.Fatal(err)
