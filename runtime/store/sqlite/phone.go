@@ -13,14 +13,13 @@ import (
 // newest attempt since its last outcome, each by a key.
 const phoneColumns = `p.device, p.description, p.auth_mode, p.auth_string, p.key_size, p.security_mode,
 	p.lsc_known, p.mic, p.last_session, p.last_address, p.last_tls, p.lsc_hash, p.result, p.changes,
-	(SELECT a.result FROM attempts a WHERE a.device = p.device AND a.id > p.result_mark ORDER BY a.id DESC LIMIT 1),
-	(SELECT a.at FROM attempts a WHERE a.device = p.device AND a.id > p.result_mark ORDER BY a.id DESC LIMIT 1),
-	p.last_operation, p.lsc, o.revision, o.operation, o.auth_mode, o.key_size, o.completes_by, o.created_at, o.created_by,
+	a.result, a.at, p.last_operation, p.lsc, o.revision, o.operation, o.auth_mode, o.key_size, o.completes_by, o.created_at, o.created_by,
 	o.ended_at, o.ended_by, o.ending, o.result, o.detail, o.serving,
 	c.state, c.source, c.serial, c.subject, c.issuer, c.not_before, c.not_after, c.der, c.sha256, c.key_sha256,
 	c.operation, c.recorded_at, c.confirmed_at`
 
-const phoneTables = ` FROM phones p LEFT JOIN operations o ON o.id = p.last_operation LEFT JOIN certificates c ON c.id = p.lsc`
+const phoneTables = ` FROM phones p LEFT JOIN operations o ON o.id = p.last_operation LEFT JOIN certificates c ON c.id = p.lsc
+	LEFT JOIN attempts a ON a.id = (SELECT max(n.id) FROM attempts n WHERE n.device = p.device AND n.id > p.result_mark)`
 
 const selectPhone = `SELECT ` + phoneColumns + phoneTables + ` WHERE p.device = +?1`
 
