@@ -67,11 +67,15 @@ func (s *Store) Nodes(ctx context.Context) ([]capf.Node, error) {
 }
 
 // Node gives a server by its name, with CodeNotFound where there is none.
-func (s *Store) Node(ctx context.Context, name string) (node capf.Node, err error) {
+func (s *Store) Node(ctx context.Context, name string) (capf.Node, error) {
 	if err := ctx.Err(); err != nil {
 		return capf.Node{}, err
 	}
-	found, err := s.reads.First(func(cursor store.Scanner) (err error) {
+	return nodeNamed(s.reads, name)
+}
+
+func nodeNamed(statements *store.Statements, name string) (node capf.Node, err error) {
+	found, err := statements.First(func(cursor store.Scanner) (err error) {
 		node, err = scanNode(cursor)
 		return err
 	}, selectNodes+` WHERE name = +?1`, name)

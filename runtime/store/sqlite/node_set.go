@@ -42,17 +42,6 @@ func (s *Store) ChangeNode(ctx context.Context, name string, change func(*capf.N
 	return changed, nil
 }
 
-func nodeNamed(tx *store.Statements, name string) (node capf.Node, err error) {
-	found, err := tx.First(func(cursor store.Scanner) (err error) {
-		node, err = scanNode(cursor)
-		return err
-	}, selectNodes+` WHERE name = +?1`, name)
-	if err == nil && !found {
-		err = noNode(name)
-	}
-	return node, err
-}
-
 // nodeChanges names the settings in which two nodes differ, as the command does.
 func nodeChanges(before, after capf.Node) (names []string) {
 	for _, setting := range []struct {
