@@ -226,12 +226,7 @@ func readable(opened *source.Source, options machine.Options) (*machineReading, 
 		for _, file := range read.PhoneFiles {
 			file.Reading.Trace = firstRecords
 		}
-		all.PhoneFiles = append(all.PhoneFiles, read.PhoneFiles...)
-		all.Further = append(all.Further, read.Further...)
-		all.Configurations = append(all.Configurations, read.Configurations...)
-		all.Certificates = append(all.Certificates, read.Certificates...)
-		all.Kept = append(all.Kept, read.Kept...)
-		all.Findings = append(all.Findings, read.Findings...)
+		all.Join(read)
 	}
 	return &machineReading{Machine: all, name: opened.Name}, failed.ErrorOrNil()
 }

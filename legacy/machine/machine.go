@@ -82,7 +82,7 @@ func Read(from *source.Source, options Options) (*Machine, error) {
 	out := &Machine{Source: from, Findings: append([]legacy.Finding(nil), from.Findings...)}
 	failed := &multierror.Error{ErrorFormat: legacy.OneLine}
 	for i := range parts {
-		out.join(&parts[i])
+		out.Join(&parts[i])
 		if failures[i] != nil {
 			failed = multierror.Append(failed, fmt.Errorf("source %s: %w", from.Name, failures[i]))
 		}
@@ -120,8 +120,8 @@ func holdsCertificates(kind source.Kind) bool {
 	return true
 }
 
-// join adds what the next file holds.
-func (m *Machine) join(next *Machine) {
+// Join adds what the next files of the machine hold.
+func (m *Machine) Join(next *Machine) {
 	m.PhoneFiles = append(m.PhoneFiles, next.PhoneFiles...)
 	m.Further = append(m.Further, next.Further...)
 	m.Configurations = append(m.Configurations, next.Configurations...)
