@@ -136,9 +136,6 @@ type hearer struct {
 	done     chan struct{}
 }
 
-// itemsAtOnce is how many items are handed on at once.
-const itemsAtOnce = 256
-
 // Begin forgets what was heard.
 func (h *hearer) Begin() {
 	h.end()
@@ -164,9 +161,9 @@ func (h *hearer) listen(into *gathered, parts <-chan []phonefile.Item, done chan
 // Hear hands an item on. Its error is that of the context.
 func (h *hearer) Hear(item phonefile.Item) error {
 	if h.part == nil {
-		h.part = make([]phonefile.Item, 0, itemsAtOnce)
+		h.part = make([]phonefile.Item, 0, aheadOf)
 	}
-	if h.part = append(h.part, item); len(h.part) < itemsAtOnce {
+	if h.part = append(h.part, item); len(h.part) < aheadOf {
 		return nil
 	}
 	h.parts <- h.part

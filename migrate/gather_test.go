@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"capf/legacy/machine"
-	"capf/legacy/phonefile"
 	"capf/legacy/source"
 )
 
@@ -108,5 +107,3 @@ func TestGatheringEnds(t *testing.T) {
 		}
 	}
 }
-
-var _ phonefile.Listener = (*hearer)(nil)
