@@ -134,5 +134,8 @@ func (s *Store) prepareApply(ctx context.Context, run int64) (newPhones, error) 
 		return newPhones{}, err
 	}
 	s.checkpoints.end()
+	if err := s.endLoading(); err != nil {
+		return newPhones{}, s.classify(err)
+	}
 	return s.newPhonesOf(run)
 }

@@ -34,23 +34,48 @@ type loader struct {
 	rest       time.Duration // between transactions
 }
 
-// load opens a loader, has it used and closes it. While it is used the writer writes nothing.
-func (s *Store) load(ctx context.Context, use func(*loader) error) (err error) {
-	connection, err := s.stagePool.Conn(ctx)
-	if err != nil {
-		return s.classify(err)
+// load has a loader used, the one of the time before where there is one: its statements are long, and SQLite takes a while
+// to read them. While it is used the writer writes nothing.
+func (s *Store) load(ctx context.Context, use func(*loader) error) error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if s.loader == nil {
+		connection, err := s.stagePool.Conn(ctx)
+		if err != nil {
+			return s.classify(err)
+		}
+		s.loader = newLoader(s, connection)
 	}
-	l := newLoader(s, connection)
+	s.loader.rest = restTime
 	if living, err := s.LivingInstance(); err != nil || living != "" {
-		l.rest = restForService
+		s.loader.rest = restForService
 	}
-	defer func() { err = errors.Join(err, l.rows.close(), l.checks.Close(), connection.Close()) }()
-	return use(l)
+	err := use(s.loader)
+	if err != nil {
+		err = errors.Join(err, s.closeLoader()) // it may hold rows that were not written
+	}
+	return err
+}
+
+// endLoading closes the loader, if there is one.
+func (s *Store) endLoading() error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	return s.closeLoader()
+}
+
+func (s *Store) closeLoader() error {
+	if s.loader == nil {
+		return nil
+	}
+	l := s.loader
+	s.loader = nil
+	return errors.Join(l.rows.close(), l.checks.Close(), l.connection.Close())
 }
 
 func newLoader(s *Store, connection *sql.Conn) *loader {
 	return &loader{rest: restTime, connection: connection, checks: store.NewStatements(connection, s.classify),
-		rows: &rawStatements{classify: s.classify, kept: map[prepared]driver.StmtExecContext{}, gathered: map[string]*gathered{}}}
+		rows: &rawStatements{classify: s.classify, kept: map[prepared]driver.StmtQueryContext{}, gathered: map[string]*gathered{}}}
 }
 
 // inTurns does work in short transactions, until it says that none is left. It gives the lock back in between.

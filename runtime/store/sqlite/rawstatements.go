@@ -18,9 +18,13 @@ import (
 type rawStatements struct {
 	classify   func(error) error
 	connection *sqlite3.SQLiteConn
-	kept       map[prepared]driver.StmtExecContext
+	kept       map[prepared]driver.StmtQueryContext
 	gathered   map[string]*gathered // by the statement that they are for
 }
+
+// mostKept is how many statements are kept. One for many rows takes some ten KiB, and which columns have one value in all
+// of them depends on the rows.
+const mostKept = 64
 
 // gathered are rows that are not written yet.
 type gathered struct {
@@ -54,16 +58,27 @@ func (r *rawStatements) flush() error {
 	return nil
 }
 
+// write writes rows, by statements for a power of two of them: so that few kinds of statements do for all that is left at
+// the end of a transaction.
 func (r *rawStatements) write(query string, rows *gathered) error {
-	if len(rows.values) == 0 {
-		return nil
+	values := rows.values
+	rows.values = rows.values[:0]
+	for len(values) > 0 {
+		next := values[:rows.columns<<(bits.Len(uint(len(values)/rows.columns))-1)]
+		values = values[len(next):]
+		if err := r.writeAtOnce(query, rows, next); err != nil {
+			return err
+		}
 	}
-	key := prepared{query, len(rows.values) / rows.columns, rows.constants()}
+	return nil
+}
+
+func (r *rawStatements) writeAtOnce(query string, rows *gathered, values []driver.Value) error {
+	key := prepared{query, len(values) / rows.columns, rows.constants(values)}
 	statement, err := r.prepare(key)
 	if err == nil {
-		_, err = statement.ExecContext(context.Background(), rows.bound(key.constant))
+		err = run(statement, rows.bound(key.constant, values))
 	}
-	rows.values = rows.values[:0]
 	if isUnique(err) {
 		// Which of the rows it is, SQLite does not say.
 		return &capf.Error{Code: capf.CodeConflict, Message: "a phone comes from two records of the run", Err: err}
@@ -74,14 +89,24 @@ func (r *rawStatements) write(query string, rows *gathered) error {
 	return nil
 }
 
+// run executes a statement that writes. The driver hands values over all at once where rows are asked for, and one by one
+// otherwise.
+func run(statement driver.StmtQueryContext, values []driver.NamedValue) error {
+	none, err := statement.QueryContext(context.Background(), values)
+	if err != nil {
+		return err
+	}
+	return none.Close()
+}
+
 // constants gives the columns that have one value in all rows, a bit each. Such a value is given to SQLite once: to give
 // it values takes as long as what it does with them, and runs and their machines are in every row.
-func (g *gathered) constants() (constant uint64) {
+func (g *gathered) constants(values []driver.Value) (constant uint64) {
 	for column := range g.columns {
-		first := g.values[column]
+		first := values[column]
 		same := true
-		for at := column + g.columns; same && at < len(g.values); at += g.columns {
-			same = sameValue(first, g.values[at])
+		for at := column + g.columns; same && at < len(values); at += g.columns {
+			same = sameValue(first, values[at])
 		}
 		if same {
 			constant |= 1 << column
@@ -102,17 +127,17 @@ func sameValue(a, b driver.Value) bool {
 }
 
 // bound gives the values that a statement with these constants needs: those first, then the others row by row.
-func (g *gathered) bound(constant uint64) []driver.NamedValue {
+func (g *gathered) bound(constant uint64, values []driver.Value) []driver.NamedValue {
 	g.given = g.given[:0]
 	give := func(value driver.Value) {
 		g.given = append(g.given, driver.NamedValue{Ordinal: len(g.given) + 1, Value: value})
 	}
 	for column := range g.columns {
 		if constant&(1<<column) != 0 {
-			give(g.values[column])
+			give(values[column])
 		}
 	}
-	for at, value := range g.values {
+	for at, value := range values {
 		if constant&(1<<(at%g.columns)) == 0 {
 			give(value)
 		}
@@ -121,15 +146,20 @@ func (g *gathered) bound(constant uint64) []driver.NamedValue {
 }
 
 // prepare gives the statement for so many rows.
-func (r *rawStatements) prepare(key prepared) (driver.StmtExecContext, error) {
+func (r *rawStatements) prepare(key prepared) (driver.StmtQueryContext, error) {
 	if statement, ok := r.kept[key]; ok {
 		return statement, nil
+	}
+	if len(r.kept) == mostKept {
+		if err := r.close(); err != nil {
+			return nil, err
+		}
 	}
 	made, err := r.connection.Prepare(key.text())
 	if err != nil {
 		return nil, err
 	}
-	statement := made.(driver.StmtExecContext)
+	statement := made.(driver.StmtQueryContext)
 	r.kept[key] = statement
 	return statement, nil
 }
@@ -172,5 +202,6 @@ func (r *rawStatements) close() error {
 	for _, statement := range r.kept {
 		failures = append(failures, statement.(driver.Stmt).Close())
 	}
+	clear(r.kept)
 	return errors.Join(failures...)
 }

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +63,8 @@ type Store struct {
 	reads     *store.Statements
 	writer    *store.Writer
 
+	loading     sync.Mutex
+	loader      *loader      // that has rows of a migration written; nil while there are none
 	checkpoints checkpoints  // while a migration is staged
 	turned      atomic.Int64 // when rows of it were last written, in nanoseconds since 1970
 }
@@ -109,7 +112,7 @@ func (s *Store) start(ctx context.Context) error {
 func (s *Store) Close() error {
 	var failures *multierror.Error
 	s.checkpoints.end()
-	failures = multierror.Append(failures, s.writer.Close(), s.reads.Close(), s.closePools())
+	failures = multierror.Append(failures, s.endLoading(), s.writer.Close(), s.reads.Close(), s.closePools())
 	if err := failures.ErrorOrNil(); err != nil {
 		return s.classify(fmt.Errorf("close the store %s: %w", s.path, err))
 	}
