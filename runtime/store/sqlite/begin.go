@@ -133,6 +133,9 @@ func (s *Store) prepareApply(ctx context.Context, run int64) (newPhones, error) 
 	if err := checkStaged(s.reads, run); err != nil {
 		return newPhones{}, err
 	}
+	if err := s.keepBefore(ctx, run); err != nil {
+		return newPhones{}, err
+	}
 	s.checkpoints.end()
 	if err := s.endLoading(); err != nil {
 		return newPhones{}, s.classify(err)

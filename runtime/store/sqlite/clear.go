@@ -18,8 +18,14 @@ func (s *Store) clearUnapplied(ctx context.Context) error {
 		if err := s.clearNewPhones(ctx, l); err != nil {
 			return err
 		}
+		if err := s.clearUpdated(ctx, l); err != nil {
+			return err
+		}
+		if err := s.clearImages(ctx, l); err != nil {
+			return err
+		}
 		for _, table := range []struct{ name, key, run string }{
-			{"staged_phones", "device", "run"}, {"staged_certificates", "id", "run"}, {"staged_parameters", "name", "run"},
+			{"staged_certificates", "id", "run"}, {"staged_parameters", "name", "run"},
 			{"import_records", "id", "run"}, {"kept_lines", "id", "run"},
 			{"legacy_files", "id", "run"}, {"migration_sources", "run, position", "run"}, {"migration_runs", "id", "id"},
 		} {
@@ -39,20 +45,14 @@ func (s *Store) clearUnapplied(ctx context.Context) error {
 
 // clearNewPhones removes new phones with their operations, which nothing else leads to, and then their table.
 func (s *Store) clearNewPhones(ctx context.Context, l *loader) error {
-	_, made, err := nextSchema(l.checks)
-	if err != nil || made == "" {
+	if _, made, err := nextSchema(l.checks); err != nil || made == "" {
 		return err
 	}
-	err = s.inTurns(ctx, l, func() (bool, error) {
+	err := s.inTurns(ctx, l, func() (bool, error) {
 		if _, made, err := nextSchema(l.checks); err != nil || made == "" {
 			return false, err
 		}
-		var last string
-		left, err := l.checks.First(store.Into(&last), `SELECT device FROM phones_next ORDER BY device LIMIT 1 OFFSET +?1`, clearBatch)
-		if err != nil {
-			return false, err
-		}
-		return left, clearPhonesUpTo(l.checks, left, last)
+		return clearPhones(l.checks, nextPhones)
 	})
 	if err != nil {
 		return err
@@ -63,22 +63,33 @@ func (s *Store) clearNewPhones(ctx context.Context, l *loader) error {
 	})
 }
 
-// clearPhonesUpTo clears new phones up to one of them, or all where that is not bounded.
-func clearPhonesUpTo(tx *store.Statements, bounded bool, last string) error {
-	if !bounded {
-		last = "\U0010FFFF"
+// clearUpdated removes what was staged of phones that the store has.
+func (s *Store) clearUpdated(ctx context.Context, l *loader) error {
+	return s.inTurns(ctx, l, func() (bool, error) { return clearPhones(l.checks, "staged_phones") })
+}
+
+// clearPhones clears some phones of a table of staged ones, and the operations that are staged with them. It says whether
+// more are left.
+func clearPhones(tx *store.Statements, table string) (left bool, err error) {
+	var last string
+	left, err = tx.First(store.Into(&last), `SELECT device FROM `+table+` ORDER BY device LIMIT 1 OFFSET +?1`, clearBatch)
+	if err != nil {
+		return false, err
 	}
+	if !left {
+		last = lastDevice
+	}
+	chosen := ` IN (SELECT last_operation FROM ` + table + ` WHERE device <= +?1)`
 	for _, query := range []string{
-		`DELETE FROM operations WHERE id IN (SELECT last_operation FROM phones_next WHERE device <= +?1) AND run IN
-			(SELECT id FROM migration_runs WHERE applied_at IS NULL)`,
-		`DELETE FROM staged_operations WHERE id IN (SELECT last_operation FROM phones_next WHERE device <= +?1)`,
-		`DELETE FROM phones_next WHERE device <= +?1`,
+		`DELETE FROM operations WHERE id` + chosen + ` AND run IN (SELECT id FROM migration_runs WHERE applied_at IS NULL)`,
+		`DELETE FROM staged_operations WHERE id` + chosen,
+		`DELETE FROM ` + table + ` WHERE device <= +?1`,
 	} {
 		if _, err := tx.Exec(query, last); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return left, nil
 }
 
 // checkStaged gives CodeConflict where the run is not one that is being staged.

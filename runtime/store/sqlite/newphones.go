@@ -11,7 +11,7 @@ import (
 // last one makes it the table of the phones: that takes as long for 200,000 phones as for one. Copying them would keep
 // everybody else from writing for a second.
 //
-// Their operations are written where they belong, since they have many indexes. A run that is not applied keeps them
+// All operations of a run are written where they belong, since they have many indexes. A run that is not applied keeps them
 // out of the history, and one that will be pending is withdrawn until then, so that nobody carries it out or counts it.
 
 const nextPhones = "phones_next"
@@ -159,12 +159,9 @@ func (n newPhones) addedMeanwhile(tx *store.Statements, most int) ([]string, err
 	return store.Collect(tx, scanText, query, most)
 }
 
-// show makes the phones visible. Whichever are fewer are copied: those, or the ones there are.
+// show makes the phones visible, and the operations of a run pending that are to be. Whichever phones are fewer are copied:
+// those, or the ones there are.
 func (n newPhones) show(tx *store.Statements, now int64) error {
-	if !n.any {
-		_, err := tx.Exec(dropNext)
-		return err
-	}
 	late := now - n.started
 	if late < resumedLate {
 		late = 0
@@ -173,7 +170,10 @@ func (n newPhones) show(tx *store.Statements, now int64) error {
 		return err
 	}
 	steps := []string{marksOfRun, newAttempts, clearPending, moveNew, dropNext}
-	if n.fewOld {
+	switch {
+	case !n.any:
+		steps = []string{clearPending, dropNext}
+	case n.fewOld:
 		steps = []string{marksOfRun, newAttempts, clearPending, moveOld, dropOld, renameNext}
 	}
 	for _, step := range steps {

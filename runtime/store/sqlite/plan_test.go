@@ -104,3 +104,27 @@ func TestTablesAreStrict(t *testing.T) {
 		t.Errorf("%d tables are not strict, %v", loose, err)
 	}
 }
+
+// TestRunsGoByAnIndex looks at what is written of all phones of a run under the lock: no table is gone through for each of
+// them.
+func TestRunsGoByAnIndex(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "capf.db"), nil)
+	for query, want := range map[string][]string{
+		endByRun:       {"SEARCH operations USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH b USING PRIMARY KEY (run=? AND device=?)", "SEARCH s USING PRIMARY KEY (device=?)"},
+		phonesOfRun:    {"SEARCH phones USING PRIMARY KEY (device=?)", "attempts_device (device=?)"},
+		pendingOfRun:   {"SEARCH operations USING INTEGER PRIMARY KEY (rowid=?)"},
+		selectOutdated: {"SEARCH b USING PRIMARY KEY (run=? AND device=?)", "SEARCH p USING PRIMARY KEY (device=?)"},
+		phoneBefore:    {"SEARCH s USING PRIMARY KEY (device=?)", "operations_pending (device=?)"},
+		clearBefore:    {"SEARCH phones_before USING PRIMARY KEY (run=? AND device=?)"},
+	} {
+		plan := queryPlan(t, s, query, 1, 2, "by")
+		for _, step := range want {
+			if !strings.Contains(plan, step) {
+				t.Errorf("%s: the plan lacks %q:\n%s", query, step, plan)
+			}
+		}
+		if strings.Contains(plan, "AUTOMATIC") || strings.Contains(plan, "SCAN operations") || strings.Contains(plan, "SCAN phones") {
+			t.Errorf("%s: the plan goes through a table for each row:\n%s", query, plan)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -31,11 +30,18 @@ func (s *Store) RollBackRun(ctx context.Context, run int64, by string) (capf.Rol
 	if err := s.LinkIssuers(ctx, anchors); err != nil {
 		return capf.Rollback{}, err
 	}
-	return s.rollBack(ctx, capf.Rollback{Run: run, By: by}, func(r *rollback, work func() error) error {
-		return s.writer.Alone(ctx, func() error {
-			return r.withoutForeignKeys(func() error { return inTransaction(r.tx, work) })
-		})
+	done, err := s.rollBack(ctx, capf.Rollback{Run: run, By: by}, func(r *rollback, work func() error) error {
+		return s.writeUnchecked(ctx, r.tx, work)
 	})
+	if err == nil {
+		s.clearRolledBack(ctx)
+	}
+	return done, err
+}
+
+// clearRolledBack removes what the run had kept. Where that does not come to its end, the next run does it.
+func (s *Store) clearRolledBack(ctx context.Context) {
+	_ = s.load(ctx, func(l *loader) error { return s.clearImages(ctx, l) })
 }
 
 // TryRollBack is RollBackRun without changing anything. It holds no lock.
@@ -69,21 +75,19 @@ type rollbackRun struct {
 }
 
 // rollBack works out on a connection of its own, in temporary tables, what is to be restored, and restores it
-// unless that is only a trial. frame is what all of it happens in.
-func (s *Store) rollBack(ctx context.Context, of capf.Rollback, frame func(*rollback, func() error) error) (_ capf.Rollback, err error) {
-	connection, err := s.bulkPool.Conn(ctx)
+// unless that is only a trial. frame is what all of it happens in, but for what stays as it is once a run is applied.
+func (s *Store) rollBack(ctx context.Context, of capf.Rollback, frame func(*rollback, func() error) error) (capf.Rollback, error) {
+	r := &rollback{Rollback: of}
+	err := s.onBulk(ctx, func(tx *store.Statements) error {
+		r.tx = tx
+		for _, step := range []func() error{r.createUndo, r.find, r.take} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		return frame(r, func() error { return s.carryOutRollback(r) })
+	})
 	if err != nil {
-		return capf.Rollback{}, s.classify(err)
-	}
-	r := &rollback{Rollback: of, tx: store.NewStatements(connection, s.classify)}
-	defer func() {
-		_ = connection.Raw(keepsForeignKeys) // says only that the connection is given up
-		err = errors.Join(err, r.tx.Close(), connection.Close())
-	}()
-	if err := createUndo(r.tx); err != nil {
-		return capf.Rollback{}, err
-	}
-	if err := frame(r, func() error { return s.carryOutRollback(r) }); err != nil {
 		return capf.Rollback{}, err
 	}
 	return r.Rollback, nil
@@ -113,32 +117,6 @@ func describeRollback(of capf.Rollback) string {
 	c := of.Counts
 	return fmt.Sprintf("phones removed=%d restored=%d operations removed=%d reopened=%d certificates removed=%d anchors removed=%d parameters removed=%d kept=%d",
 		c.PhonesRemoved, c.PhonesRestored, c.OperationsRemoved, c.OperationsReopened, c.Certificates, c.Anchors, c.Parameters, len(of.Kept))
-}
-
-// withoutForeignKeys runs work while SQLite does not look, for every row that is deleted, through the tables that
-// may refer to it: they have no index for that, and 10,000 operations times 10,000 phones takes minutes. What is
-// deleted was chosen so that nothing refers to it.
-func (r *rollback) withoutForeignKeys(work func() error) error {
-	if _, err := r.tx.Exec(`PRAGMA foreign_keys = OFF`); err != nil {
-		return err
-	}
-	err := work()
-	_, _ = r.tx.Exec(`PRAGMA foreign_keys = ON`) // where it fails: keepsForeignKeys
-	return err
-}
-
-// keepsForeignKeys gives up a connection that would not look at foreign keys any more.
-func keepsForeignKeys(connection any) error {
-	rows, err := connection.(driver.QueryerContext).QueryContext(context.Background(), `PRAGMA foreign_keys`, nil)
-	if err != nil {
-		return driver.ErrBadConn
-	}
-	row := make([]driver.Value, 1)
-	err = errors.Join(rows.Next(row), rows.Close())
-	if err != nil || row[0] != int64(1) {
-		return driver.ErrBadConn
-	}
-	return nil
 }
 
 const (

@@ -14,8 +14,7 @@ const (
 
 	// No session comes back to an operation: what it had begun was refused when the run ended it.
 	reopenOperations = `UPDATE operations SET ending = '', ended_at = NULL, ended_by = '', detail = '', serving = ''
-		FROM phones_before b JOIN undo_phones u ON u.device = b.device AND u.kept IS NULL
-		WHERE b.run = +?1 AND operations.id = b.pending_operation AND operations.ending IN ('replaced', 'withdrawn')`
+		WHERE id IN (SELECT pending_operation FROM undo_phones WHERE kept IS NULL) AND ending IN ('replaced', 'withdrawn')`
 
 	// An operation of before that went on, and has expired since, keeps its result. The count of changes goes on:
 	// whoever has read the phone since must find out.
@@ -54,7 +53,7 @@ func (r *rollback) write() error {
 		want      int // rows; -1: any number
 	}{
 		{removeOperations, nil, c.OperationsRemoved},
-		{reopenOperations, []any{run}, c.OperationsReopened},
+		{reopenOperations, nil, c.OperationsReopened},
 		{restorePhones, []any{run, now}, c.PhonesRestored},
 		{removePhones, nil, c.PhonesRemoved},
 		// What hangs on what was removed, as when a phone is removed.
@@ -69,7 +68,6 @@ func (r *rollback) write() error {
 		{`DELETE FROM anchors WHERE id IN (SELECT id FROM undo_anchors WHERE kept IS NULL)`, nil, c.Anchors},
 		{`DELETE FROM parameters WHERE name IN (SELECT name FROM undo_parameters WHERE kept IS NULL)`, nil, c.Parameters},
 		{keepForHistory, []any{run}, -1},
-		{`DELETE FROM phones_before WHERE run = +?1`, []any{run}, -1},
 		{`DELETE FROM wrong_strings_before WHERE run = +?1`, []any{run}, -1},
 		{`DELETE FROM run_parameters WHERE run = +?1`, []any{run}, -1},
 		// One that is being staged was planned with what is no more.

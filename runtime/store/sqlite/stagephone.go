@@ -24,8 +24,8 @@ func (s *Store) StagePhones(ctx context.Context, run int64, phones []capf.Staged
 	})
 }
 
-// phoneStager stages phones of a run. A phone that is new goes where it will be in the end, with its operation
-// (newphones.go). One that the store has waits beside it.
+// phoneStager stages phones of a run, and their operations where they will be in the end. A phone that is new goes there
+// too (newphones.go). One that the store has waits beside it.
 type phoneStager struct {
 	run        int64
 	now        time.Time
@@ -57,7 +57,7 @@ func (p *phoneStager) stage(rows *rawStatements, record int64, source capf.Stage
 	case err != nil:
 		return err
 	case expected.Valid:
-		return stageUpdated(rows, p.run, record, expected.Int64, &source.Phone)
+		return p.stageUpdated(rows, record, expected.Int64, &source.Phone)
 	default:
 		return p.stageNew(rows, record, &source.Phone)
 	}
@@ -75,31 +75,31 @@ func (p *phoneStager) expected(source capf.StagedPhone) (expected sql.NullInt64,
 	return expected, err
 }
 
-const insertStagedPhone = `INSERT INTO staged_phones (device, run, record, expected, changes, description, auth_mode, auth_string,
-	key_size, security_mode, lsc_known, mic, result, kept_operation, operation, op_auth_mode, op_key_size, completes_by, created_at,
-	created_by, ended_at, ended_by, ending, op_result, detail)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertStagedPhone = `INSERT INTO staged_phones (device, run, record, expected, description, auth_mode, auth_string,
+	key_size, security_mode, result, last_operation, replaces) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-func stageUpdated(rows *rawStatements, run, record, expected int64, p *capf.Phone) error {
-	columns := append([]driver.Value{p.Device, run, record, expected, expected + 1, p.Description, string(p.AuthMode),
-		column(store.SecretColumn(p.AuthString)), string(p.KeySize), string(p.SecurityMode), string(p.LSCKnown), string(p.MIC),
-		column(store.ResultColumn(p.LastResult))}, stagedOperation(p.Last)...)
-	return rows.insert(insertStagedPhone, columns...)
+func (p *phoneStager) stageUpdated(rows *rawStatements, record, expected int64, phone *capf.Phone) error {
+	operation, replaces, err := p.lastOperation(rows, phone)
+	if err != nil {
+		return err
+	}
+	return rows.insert(insertStagedPhone, phone.Device, p.run, record, expected, phone.Description, string(phone.AuthMode),
+		column(store.SecretColumn(phone.AuthString)), string(phone.KeySize), string(phone.SecurityMode),
+		column(store.ResultColumn(phone.LastResult)), operation, replaces)
 }
 
-// stagedOperation gives the columns from kept_operation on.
-func stagedOperation(last *capf.OperationRecord) []driver.Value {
-	columns := make([]driver.Value, 12)
+// lastOperation gives the ID of the operation of a phone that is updated, nil for none, and whether it is a new one that
+// will be pending. One that is new it stages.
+func (p *phoneStager) lastOperation(rows *rawStatements, phone *capf.Phone) (id any, replaces bool, err error) {
+	last := phone.Last
 	switch {
 	case last == nil:
+		return nil, false, nil
 	case last.Ref.ID != 0:
-		columns[0] = last.Ref.ID
-	default:
-		columns = []driver.Value{nil, string(last.Operation), string(last.AuthMode), string(last.KeySize), column(store.Seconds(last.CompletesBy)),
-			column(store.Seconds(last.CreatedAt)), last.CreatedBy, column(store.Seconds(last.EndedAt)), last.EndedBy, string(last.Ending),
-			column(store.ResultColumn(last.Result)), last.Detail}
+		return last.Ref.ID, false, nil
 	}
-	return columns
+	id, err = p.stageOperation(rows, phone.Device, last)
+	return id, last.Ending == capf.EndingNone, err
 }
 
 // column gives what a driver knows: the value, or nil for NULL. None of the columns of this package fails at that.

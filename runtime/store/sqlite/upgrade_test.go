@@ -73,8 +73,9 @@ func tableRows(t *testing.T, path string, of map[string][]string) (rows map[stri
 	defer pool.Close()
 	if columns = of; columns == nil {
 		columns = map[string][]string{}
+		// What was staged and not applied is staged again after an upgrade.
 		found := texts(t, pool, `SELECT t.name || ' ' || c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c
-			WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name <> 'goose_db_version'`)
+			WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name NOT IN ('goose_db_version', 'staged_phones')`)
 		for _, one := range found {
 			table, column, _ := strings.Cut(one, " ")
 			columns[table] = append(columns[table], "quote("+column+")")
