@@ -24,7 +24,7 @@ type checkpoints struct {
 
 const (
 	// checkpointEvery is how many times somebody has written before the WAL is copied.
-	checkpointEvery = 8
+	checkpointEvery = 4
 	// longWAL is from how many pages on it is waited for: 64 MiB.
 	longWAL = 1 << 14
 )
