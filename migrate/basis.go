@@ -1,10 +1,10 @@
 package migrate
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -14,7 +14,8 @@ import (
 // the same rows, but for generated strings and the time. So a run goes on with what one before it has staged, and where
 // the store has changed in between so that something else comes of the sources, it begins anew.
 func (p *planner) basis() string {
-	hash := sha256.New()
+	digest := sha256.New()
+	hash := bufio.NewWriterSize(digest, 1<<16) // a digest takes long to be asked for little
 	for _, name := range slices.Sorted(maps.Keys(p.build.parameters)) {
 		fmt.Fprintf(hash, "parameter %q %q\n", name, p.build.parameters[name])
 	}
@@ -27,7 +28,8 @@ func (p *planner) basis() string {
 	for _, m := range p.reading.machines {
 		for _, one := range m.records {
 			_, _ = hash.Write(one.digest[:])
-			_, _ = io.WriteString(hash, string(one.verdict)+"\n")
+			_, _ = hash.WriteString(string(one.verdict))
+			_ = hash.WriteByte('\n')
 		}
 	}
 	var text []byte
@@ -39,5 +41,6 @@ func (p *planner) basis() string {
 		}
 		_, _ = hash.Write(append(text, '\n'))
 	})
-	return hex.EncodeToString(hash.Sum(nil))
+	_ = hash.Flush() // a digest never fails
+	return hex.EncodeToString(digest.Sum(nil))
 }
