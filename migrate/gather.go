@@ -122,6 +122,12 @@ func readMachine(ctx context.Context, from *source.Source, options machine.Optio
 	return out, nil
 }
 
+// Items are handed on at once when there are so many of them, or so many bytes in them.
+const (
+	heardAtOnce      = 256
+	heardBytesAtOnce = 64 << 10
+)
+
 // hearer gathers what a file holds, beside whoever reads it: that cuts lines into records while others of them are
 // judged.
 type hearer struct {
@@ -132,6 +138,7 @@ type hearer struct {
 
 	gathered *gathered
 	part     []phonefile.Item
+	bytes    int // in it
 	parts    chan []phonefile.Item
 	done     chan struct{}
 }
@@ -161,13 +168,20 @@ func (h *hearer) listen(into *gathered, parts <-chan []phonefile.Item, done chan
 // Hear hands an item on. Its error is that of the context.
 func (h *hearer) Hear(item phonefile.Item) error {
 	if h.part == nil {
-		h.part = make([]phonefile.Item, 0, aheadOf)
+		h.part = make([]phonefile.Item, 0, heardAtOnce)
 	}
-	if h.part = append(h.part, item); len(h.part) < aheadOf {
+	h.part = append(h.part, item)
+	switch item.Kind {
+	case phonefile.KindRecord:
+		h.bytes += len(item.Record.Bytes)
+	case phonefile.KindKept:
+		h.bytes += len(item.Kept.Bytes)
+	}
+	if len(h.part) < heardAtOnce && h.bytes < heardBytesAtOnce {
 		return nil
 	}
 	h.parts <- h.part
-	h.part = nil
+	h.part, h.bytes = nil, 0
 	return h.ctx.Err()
 }
 
@@ -181,7 +195,7 @@ func (h *hearer) end() {
 	}
 	close(h.parts)
 	<-h.done
-	h.part, h.parts = nil, nil
+	h.part, h.bytes, h.parts = nil, 0, nil
 }
 
 func (h *hearer) records() int {

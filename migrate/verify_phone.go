@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"capf/legacy"
 	"capf/runtime/capf"
 )
 
@@ -15,7 +16,7 @@ import (
 // where they come from, in the order of the devices; so neither is kept.
 func (v *verifier) phones(ctx context.Context) error {
 	groups := groupsBy(v.reading.groups())
-	next, stop := iter.Pull2(ahead(v.origins(ctx)))
+	next, stop := iter.Pull2(legacy.Ahead(v.origins(ctx), nil))
 	defer stop()
 	var from provenance
 	var failed error

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"capf/legacy"
 	"capf/runtime/capf"
 )
 
@@ -82,7 +83,7 @@ func (v *verifier) records(ctx context.Context) error {
 // eachStored hands out the stored records, while the next ones are fetched.
 func (v *verifier) eachStored(ctx context.Context, yield func(capf.ImportRecord) error) error {
 	enough := errors.New("enough")
-	for stored, err := range ahead(func(yield func(capf.ImportRecord, error) bool) {
+	for stored, err := range legacy.Ahead(func(yield func(capf.ImportRecord, error) bool) {
 		err := v.store.ImportRecords(ctx, v.run, func(stored capf.ImportRecord) error {
 			if !yield(stored, nil) {
 				return enough
@@ -92,7 +93,7 @@ func (v *verifier) eachStored(ctx context.Context, yield func(capf.ImportRecord)
 		if err != nil && !errors.Is(err, enough) {
 			yield(capf.ImportRecord{}, err)
 		}
-	}) {
+	}, func(stored capf.ImportRecord) int { return len(stored.Raw) }) {
 		if err == nil {
 			err = yield(stored)
 		}

@@ -229,11 +229,13 @@ func (f *File) Items() iter.Seq2[Item, error] {
 	return f.items(f.newValues())
 }
 
+func bytesOf(line text.Line) int { return len(line.Raw) }
+
 func (f *File) items(values *values) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		out := &output{file: f.input.File, yield: yield}
 		reader := f.newForm(out, values)
-		for line, err := range text.Lines(f.input, f.Encoding) {
+		for line, err := range legacy.Ahead(text.Lines(f.input, f.Encoding), bytesOf) {
 			if err == nil {
 				err = reader.line(line)
 			}

@@ -1,4 +1,4 @@
-package migrate
+package legacy
 
 import (
 	"errors"
@@ -32,7 +32,7 @@ func TestAhead(t *testing.T) {
 				var wantErr, gotErr error
 				ended := false
 				take(countTo(count, at, new(bool)), enough, &want, &wantErr)
-				take(ahead(countTo(count, at, &ended)), enough, &got, &gotErr)
+				take(Ahead(countTo(count, at, &ended), nil), enough, &got, &gotErr)
 				if !slices.Equal(got, want) || gotErr != wantErr || !ended {
 					t.Errorf("of %d, enough after %d, error %v: %d items, %v, ended %t; want %d, %v", count, enough, at, len(got), gotErr, ended, len(want), wantErr)
 				}
@@ -50,5 +50,30 @@ func take(items iter.Seq2[int, error], enough int, into *[]int, failed *error) {
 		if *into = append(*into, item); len(*into) == enough {
 			return
 		}
+	}
+}
+
+// TestAheadInBytes: large items are handed on before there are many of them, so that few are held.
+func TestAheadInBytes(t *testing.T) {
+	const last, most = 100, 10
+	made, taken := make(chan int, last), 0
+	items := func(yield func([]byte, error) bool) {
+		for n := range last {
+			made <- n
+			if !yield(make([]byte, aheadOfBytes/2), nil) {
+				return
+			}
+		}
+	}
+	for item, err := range Ahead(items, func(item []byte) int { return len(item) }) {
+		if err != nil || len(item) != aheadOfBytes/2 {
+			t.Fatal(len(item), err)
+		}
+		if taken++; len(made) > taken+most {
+			t.Fatalf("%d items are made when %d are taken", len(made), taken)
+		}
+	}
+	if taken != last {
+		t.Errorf("%d items of %d", taken, last)
 	}
 }
