@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -98,10 +99,15 @@ func (s *Store) inTurns(ctx context.Context, l *loader, work func() (left bool, 
 }
 
 // inBatches writes rows of a run, as many in a transaction as there is time for. Begin is called at the beginning of each.
-func inBatches[T any](ctx context.Context, s *Store, run int64, rows []T, begin func(*store.Statements) error, write func(*rawStatements, T) error) error {
+// What is written of a row is made before, beside those that are being written.
+func inBatches[T, R any](ctx context.Context, s *Store, run int64, rows []T, begin func(*store.Statements) error,
+	made func(*T) (R, error), write func(*rawStatements, R) error) error {
 	if len(rows) == 0 {
 		return nil
 	}
+	next, wait := ahead(rows, made)
+	defer wait()
+	left := len(rows)
 	return s.load(ctx, func(l *loader) error {
 		return s.inTurns(ctx, l, func() (bool, error) {
 			if err := checkStaged(l.checks, run); err != nil {
@@ -110,11 +116,64 @@ func inBatches[T any](ctx context.Context, s *Store, run int64, rows []T, begin 
 			if err := begin(l.checks); err != nil {
 				return false, err
 			}
-			written, err := l.writeSome(len(rows), func(n int) error { return write(l.rows, rows[n]) })
-			rows = rows[written:]
-			return len(rows) > 0, err
+			written, err := l.writeSome(left, func(int) error {
+				row, err := next()
+				if err != nil {
+					return err
+				}
+				return write(l.rows, row)
+			})
+			left -= written
+			return left > 0, err
 		})
 	})
+}
+
+// ahead makes something of each row, beside whoever takes it. Next is called as often as there are rows, or until its
+// first error; wait in the end: nothing looks at the rows any more then.
+func ahead[T, R any](rows []T, one func(*T) (R, error)) (next func() (R, error), wait func()) {
+	type part struct {
+		made []R
+		err  error
+	}
+	parts, done := make(chan part, 2+len(rows)/rowsAtOnce), make(chan struct{}) // room for all: nobody waits for who takes them
+	go func() {
+		defer close(done)
+		for some := range slices.Chunk(rows, rowsAtOnce) {
+			made, err := makeSome(some, one)
+			if len(made) > 0 {
+				parts <- part{made: made}
+			}
+			if err != nil {
+				parts <- part{err: err}
+				return
+			}
+		}
+	}()
+	var now part
+	next = func() (row R, err error) {
+		if len(now.made) == 0 && now.err == nil {
+			now = <-parts
+		}
+		if now.err != nil {
+			return row, now.err
+		}
+		row, now.made = now.made[0], now.made[1:]
+		return row, nil
+	}
+	return next, func() { <-done }
+}
+
+func makeSome[T, R any](rows []T, one func(*T) (R, error)) ([]R, error) {
+	out := make([]R, 0, len(rows))
+	for i := range rows {
+		made, err := one(&rows[i])
+		if err != nil {
+			return out, err
+		}
+		out = append(out, made)
+	}
+	return out, nil
 }
 
 // writeSome calls write for rows until time is up, and gives how many that were.

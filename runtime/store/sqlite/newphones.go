@@ -58,7 +58,7 @@ func (o *reservedIDs) read(tx *store.Statements, run int64) error {
 }
 
 const (
-	insertNewOperation = `INSERT INTO operations (id, run, revision, device, operation, auth_mode, key_size, completes_by, created_at,
+	insertOperation = `INSERT INTO operations (id, run, revision, device, operation, auth_mode, key_size, completes_by, created_at,
 		created_by, ended_at, ended_by, ending, result, detail, serving)
 		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')`
 
@@ -66,43 +66,6 @@ const (
 		lsc_known, mic, last_address, last_tls, result, result_mark, changes, imported)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, 0, ?, ?)`
 )
-
-func (p *phoneStager) stageNew(rows *rawStatements, record int64, phone *capf.Phone) error {
-	var operation any
-	if phone.Last != nil {
-		id, err := p.stageOperation(rows, phone.Device, phone.Last)
-		if err != nil {
-			return err
-		}
-		operation = id
-	}
-	return rows.insert(insertNewPhone, phone.Device, phone.Description, string(phone.AuthMode), column(store.SecretColumn(phone.AuthString)),
-		string(phone.KeySize), string(phone.SecurityMode), operation, string(phone.LSCKnown), string(phone.MIC),
-		column(store.ResultColumn(phone.LastResult)), firstChanges(), record)
-}
-
-func (p *phoneStager) stageOperation(rows *rawStatements, device string, last *capf.OperationRecord) (id int64, err error) {
-	ending, created := last.Ending, last.CreatedAt
-	if created.IsZero() {
-		created = p.now
-	}
-	switch {
-	case ending == capf.EndingNone && p.reserved.next < p.reserved.end:
-		id = p.reserved.next
-		p.reserved.next++
-	default:
-		id = p.operations.next()
-	}
-	if ending == capf.EndingNone {
-		ending = capf.EndingWithdrawn
-		if err := rows.insert(`INSERT INTO staged_operations (id) VALUES (?)`, id); err != nil {
-			return id, err
-		}
-	}
-	return id, rows.insert(insertNewOperation, id, p.run, device, string(last.Operation), string(last.AuthMode), string(last.KeySize),
-		column(store.Seconds(last.CompletesBy)), created.Unix(), last.CreatedBy, column(store.Seconds(last.EndedAt)), last.EndedBy,
-		string(ending), column(store.ResultColumn(last.Result)), last.Detail)
-}
 
 // The statements that make new phones visible.
 const (
@@ -141,12 +104,11 @@ type newPhones struct {
 
 func (s *Store) newPhonesOf(run int64) (newPhones, error) {
 	out := newPhones{run: run}
-	var old, added int64
 	if _, err := s.reads.First(store.Into(&out.started), `SELECT started_at FROM migration_runs WHERE id = +?1`, run); err != nil {
 		return out, err
 	}
-	_, err := s.reads.First(store.Into(&old, &added), `SELECT (SELECT count(*) FROM phones), (SELECT count(*) FROM phones_next)`)
-	out.any, out.fewOld = added > 0, old < added
+	_, err := s.reads.First(store.Into(&out.any, &out.fewOld), `SELECT EXISTS (SELECT 1 FROM phones_next),
+		EXISTS (SELECT 1 FROM phones_next LIMIT 1 OFFSET (SELECT count(*) FROM phones))`)
 	return out, err
 }
 

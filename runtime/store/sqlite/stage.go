@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"crypto/x509"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 
@@ -16,23 +17,44 @@ func (s *Store) StageRecords(ctx context.Context, run int64, records []capf.Impo
 	ids := sequence{table: "import_records"}
 	phones := s.phoneStager(run)
 	begin := func(tx *store.Statements) error { return errors.Join(ids.read(tx), phones.begin(tx)) }
-	return inBatches(ctx, s, run, records, begin, func(rows *rawStatements, record capf.ImportRecord) error {
-		if err := checkVerdict(&record); err != nil {
+	return inBatches(ctx, s, run, records, begin, func(record *capf.ImportRecord) (recordRow, error) {
+		return newRecordRow(run, record, phones)
+	}, func(rows *rawStatements, row recordRow) error {
+		row.values[0] = ids.next()
+		if err := rows.insert(insertRecord, row.values...); err != nil || row.phone == nil {
 			return err
 		}
-		id := ids.next()
-		err := rows.insert(`INSERT INTO import_records (id, run, device, machine, file, line, digest, raw, time, verdict)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			id, run, record.Device, record.Machine, record.File, int64(record.Line), record.Digest, notNil(record.Raw), record.Time, string(record.Verdict))
-		if err != nil || record.Phone == nil {
-			return err
-		}
-		return phones.stage(rows, id, capf.StagedPhone{Verdict: record.Verdict, Phone: *record.Phone, Changes: record.Changes})
+		row.phone.values[row.phone.recordAt] = row.values[0]
+		return phones.write(rows, row.phone)
 	})
+}
+
+const insertRecord = `INSERT INTO import_records (id, run, device, machine, file, line, digest, raw, time, verdict)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// recordRow is a record as it is written, but for its ID.
+type recordRow struct {
+	values []driver.Value
+	phone  *stagedRow // that comes with it
+}
+
+func newRecordRow(run int64, record *capf.ImportRecord, phones *phoneStager) (row recordRow, err error) {
+	if err := checkVerdict(record); err != nil {
+		return row, err
+	}
+	row.values = []driver.Value{nil, run, record.Device, record.Machine, record.File, int64(record.Line), record.Digest, notNil(record.Raw),
+		record.Time, string(record.Verdict)}
+	if record.Phone != nil {
+		row.phone, err = phones.row(0, &capf.StagedPhone{Verdict: record.Verdict, Phone: *record.Phone, Changes: record.Changes})
+	}
+	return row, err
 }
 
 // nothing is what most kinds of rows need at the beginning of a transaction.
 func nothing(*store.Statements) error { return nil }
+
+// asItIs is for rows of which nothing is made before they are written.
+func asItIs[T any](row *T) (*T, error) { return row, nil }
 
 // notNil gives bytes for a column that takes no NULL.
 func notNil(bytes []byte) []byte {
@@ -44,7 +66,7 @@ func notNil(bytes []byte) []byte {
 
 // StageKept stages lines that were not understood.
 func (s *Store) StageKept(ctx context.Context, run int64, lines []capf.KeptLine) error {
-	return inBatches(ctx, s, run, lines, nothing, func(rows *rawStatements, line capf.KeptLine) error {
+	return inBatches(ctx, s, run, lines, nothing, asItIs, func(rows *rawStatements, line *capf.KeptLine) error {
 		var bytes any // NULL for private keys
 		if line.Bytes != nil {
 			bytes = line.Bytes
@@ -57,8 +79,8 @@ func (s *Store) StageKept(ctx context.Context, run int64, lines []capf.KeptLine)
 // StageFiles stages certificates. Anchors and LSCs must be readable, and an LSC must have a device name
 // as its common name: CodeInvalid otherwise.
 func (s *Store) StageFiles(ctx context.Context, run int64, files []capf.LegacyFile) error {
-	return inBatches(ctx, s, run, files, nothing, func(rows *rawStatements, file capf.LegacyFile) error {
-		if err := checkUse(&file); err != nil {
+	return inBatches(ctx, s, run, files, nothing, asItIs, func(rows *rawStatements, file *capf.LegacyFile) error {
+		if err := checkUse(file); err != nil {
 			return err
 		}
 		err := rows.insert(`INSERT INTO legacy_files (run, machine, file, line, sha256, subject, der, use, why)
@@ -71,7 +93,7 @@ func (s *Store) StageFiles(ctx context.Context, run int64, files []capf.LegacyFi
 	})
 }
 
-func stageCertificate(rows *rawStatements, run int64, file capf.LegacyFile) error {
+func stageCertificate(rows *rawStatements, run int64, file *capf.LegacyFile) error {
 	certificate, err := capf.ReadCertificate(file.DER)
 	if err != nil {
 		return fileProblem(file, err)
@@ -87,7 +109,7 @@ func stageCertificate(rows *rawStatements, run int64, file capf.LegacyFile) erro
 		certificate.SHA256, certificate.KeySHA256, fmt.Sprintf("migration run %d: %s, %s", run, file.Machine, file.File))
 }
 
-func fileProblem(file capf.LegacyFile, err error) error {
+func fileProblem(file *capf.LegacyFile, err error) error {
 	return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("certificate %s of %s cannot serve as %s", file.File, file.Machine, file.Use), Err: err}
 }
 

@@ -82,7 +82,7 @@ func schemaAllows(t *testing.T, s *Store, phone capf.Phone) (allowed bool) {
 		if phone.Last != nil && phone.Last.Ref.ID != 0 {
 			phone.Last = nil
 		}
-		return stager.stageNew(l.rows, 1, &phone)
+		return stager.write(l.rows, stager.newRow(1, &phone))
 	})
 	return err == nil
 }
