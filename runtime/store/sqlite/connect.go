@@ -66,8 +66,8 @@ func prepareStaging(connection *sqlite3.SQLiteConn) error {
 }
 
 // dsn never lets SQLite make the file: it has to be there, with the right mode. A string that is void is
-// overwritten in its page (secure_delete; with FAST that costs no extra writes); the WAL keeps older pages
-// until it begins anew.
+// overwritten in its page, and so is a page that is given back whole (secure_delete; FAST would leave those as they
+// are); the WAL keeps older pages until it begins anew.
 func dsn(options Options, access access) string {
 	values := url.Values{
 		"mode":           {"rw"},
@@ -75,7 +75,7 @@ func dsn(options Options, access access) string {
 		"_busy_timeout":  {strconv.FormatInt(options.BusyTimeout.Milliseconds(), 10)},
 		"_foreign_keys":  {"1"},
 		"_synchronous":   {"FULL"},
-		"_secure_delete": {"FAST"},
+		"_secure_delete": {"ON"},
 		"_cache_size":    {"-16000"}, // KiB
 		"_txlock":        {"immediate"},
 	}
