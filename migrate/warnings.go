@@ -38,9 +38,22 @@ func (p *planner) warnings() []string {
 		for _, place := range m.privateKeys() {
 			out = append(out, fmt.Sprintf("%s: %s: %s", m.name, place, legacy.KeyAdvice(m.isIdentity(place.File))))
 		}
+		out = append(out, m.notTaken()...)
 	}
 	if !slices.ContainsFunc(p.reading.machines, func(m *machineReading) bool { return len(m.PhoneFiles)+len(m.Further) > 0 }) {
 		out = append(out, "no source has a CAPF.phone: if CAPF 1.0(1) ran on another machine, its files must be copied first")
+	}
+	return out
+}
+
+// notTaken says what of a source is not read though it may be CAPF's: members of an archive that are links or devices or
+// lead out of it, files that cannot be opened, an archive that may be torn.
+func (m *machineReading) notTaken() []string {
+	var out []string
+	for _, found := range m.Source.Findings {
+		if found.Severity == legacy.Warning {
+			out = append(out, fmt.Sprintf("%s: %s: %s", m.name, found.Position, found.Reason))
+		}
 	}
 	return out
 }

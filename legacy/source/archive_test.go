@@ -274,6 +274,13 @@ func TestManyMembersAreCounted(t *testing.T) {
 	if found := says(got); len(got.Findings) > maxNamed+5 || !strings.Contains(found, "of the archive 250 members are not read, the first 200 are named") {
 		t.Errorf("%d findings", len(got.Findings))
 	}
+	things = append(things, file("../A.0", "x"))
+	if got, err = opened(t, written(t, "disk.tar", makeTar(t, things)), usualLimits); err != nil {
+		t.Fatal(err)
+	}
+	if found := says(got); !strings.Contains(found, "../A.0: warning: has a name that leads out of the archive (..): not read") {
+		t.Error("a member that matters is only counted among those that do not")
+	}
 }
 
 // Nothing that was unpacked has a name on the disk, and nothing is left.

@@ -40,10 +40,10 @@ type unpacker struct {
 	spool   *spool
 	entries int
 	files   map[string]*member
-	folded  map[string]string // names in lower case, and as they are
-	through int64             // bytes that came out of the compression, unpacked or not
-	passed  int
-	turned  bool // a name had backslashes
+	folded  map[string]string       // names in lower case, and as they are
+	through int64                   // bytes that came out of the compression, unpacked or not
+	passed  map[legacy.Severity]int // members passed over, by how much that matters
+	turned  bool                    // a name had backslashes
 	found   []legacy.Finding
 }
 
@@ -178,26 +178,33 @@ func (u *unpacker) warn(name, reason string) {
 	u.found = append(u.found, legacy.Finding{Position: legacy.Position{File: name}, Severity: legacy.Warning, Reason: reason})
 }
 
-// pass notes a member that is passed over; from some number on they are counted only.
+// pass notes a member that is passed over; from some number on they are counted only, those that matter by themselves:
+// on a whole disk thousands of others come before them.
 func (u *unpacker) pass(name string, severity legacy.Severity, reason string) {
 	if len(name) > maxPath {
 		name = name[:maxPath]
 	}
-	if u.passed++; u.passed <= maxNamed {
+	if u.passed == nil {
+		u.passed = map[legacy.Severity]int{}
+	}
+	if u.passed[severity]++; u.passed[severity] <= maxNamed {
 		u.found = append(u.found, legacy.Finding{Position: legacy.Position{File: name}, Severity: severity, Reason: reason})
 	}
 }
 
 // findings tells of the archive as a whole, too.
 func (u *unpacker) findings() []legacy.Finding {
-	note := func(reason string) {
-		u.found = append(u.found, legacy.Finding{Position: legacy.Position{File: "."}, Severity: legacy.Note, Reason: reason})
+	find := func(severity legacy.Severity, reason string) {
+		u.found = append(u.found, legacy.Finding{Position: legacy.Position{File: "."}, Severity: severity, Reason: reason})
 	}
-	if u.passed > maxNamed {
-		note(fmt.Sprintf("of the archive %d members are not read, the first %d are named", u.passed, maxNamed))
+	if count := u.passed[legacy.Note]; count > maxNamed {
+		find(legacy.Note, fmt.Sprintf("of the archive %d members are not read, the first %d are named", count, maxNamed))
+	}
+	if count := u.passed[legacy.Warning]; count > maxNamed {
+		find(legacy.Warning, fmt.Sprintf("of the archive %d links, devices and members of unfit names are not read, the first %d are named", count, maxNamed))
 	}
 	if u.turned {
-		note("names of the archive have backslashes: taken for folders")
+		find(legacy.Note, "names of the archive have backslashes: taken for folders")
 	}
 	return u.found
 }
