@@ -114,9 +114,18 @@ func Read(input legacy.Input, candidates []*dialect.Dialect) (*File, error) {
 	}
 	at := slices.IndexFunc(files, func(file *File) bool { return file.Dialect == chosen })
 	if at < 0 || len(files[at].Settings)+len(files[at].Kept) == 0 {
-		return &File{Encoding: found.Encoding}, nil
+		return keysAlone(files, found.Encoding), nil
 	}
 	return files[at], nil
+}
+
+// keysAlone is a file without a line to read: all that can be in it are private keys, the same by every dialect.
+func keysAlone(files []*File, encoding text.Encoding) *File {
+	out := &File{Encoding: encoding}
+	if len(files) > 0 {
+		out.Kept, out.Findings = files[0].Kept, files[0].Findings
+	}
+	return out
 }
 
 func (f *File) reading() *dialect.Reading {
@@ -125,6 +134,9 @@ func (f *File) reading() *dialect.Reading {
 		reading.MarkRead(setting.Line)
 	}
 	for _, kept := range f.Kept {
+		if kept.PrivateKey {
+			continue // withheld whatever the dialect, so it speaks neither for nor against one
+		}
 		reading.MarkUnread(kept.Line, kept.Reason+" in "+strconv.Quote(kept.Shown()))
 	}
 	if len(f.Settings) == 0 && len(f.Kept) > 0 {

@@ -114,6 +114,21 @@ func TestKeptAside(t *testing.T) {
 	}
 }
 
+// The lines of a key are withheld by every dialect, so that they do not count against one, however few others there are.
+func TestKeysDoNotCount(t *testing.T) {
+	const key = "-----BEGIN PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END PRIVATE KEY-----\n"
+	for content, settings := range map[string]int{"KeySize=1024\n" + key + "a=b\nc=d\n": 3, "KeySize=1024\n" + key + key: 1, key: 0} {
+		file := mustRead(t, content)
+		if len(file.Settings) != settings || len(file.Kept) != strings.Count(content, key) || !file.Kept[0].PrivateKey ||
+			!strings.Contains(fmt.Sprint(file.Findings), legacy.PrivateKeyAdvice) {
+			t.Errorf("%q: settings %v, kept %v, findings %v", content, file.Settings, file.Kept, file.Findings)
+		}
+	}
+	if _, err := read("KeySize=1024\n" + key + "what is this\n"); err == nil || !strings.Contains(err.Error(), "reads 1 of 2 lines") {
+		t.Errorf("lines beside a key that are not understood: %v", err)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	tests := []struct{ name, content, want string }{
 		{"too many lines that are none", strings.Repeat("a=b\n", 8) + "x\n", "CAPF.cfg: no dialect fits: blocks: reads 8 of 9 lines, fewer than nine in ten: line 9: no key and value in \"x\""},

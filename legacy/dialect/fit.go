@@ -37,6 +37,9 @@ func (r *Reading) ReadsAll() bool {
 	return r.Structure == nil && r.unread.count == 0 && r.read.count > 0
 }
 
+// IsEmpty tells that no line was read, and none was not understood.
+func (r *Reading) IsEmpty() bool { return r.read.count+r.unread.count == 0 }
+
 // Reads tells whether a line was understood.
 func (r *Reading) Reads(line int) bool { return r.read.has(line) || r.header.has(line) }
 

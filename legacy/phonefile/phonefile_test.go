@@ -345,6 +345,20 @@ success = ["fertig"]
 	}
 }
 
+// The lines of a key are withheld by every dialect, so that they do not count against one. Nothing but a key is no file
+// of phones.
+func TestKeysDoNotCount(t *testing.T) {
+	const key = "-----BEGIN PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END PRIVATE KEY-----\n"
+	input := func(content string) legacy.Input { return legacy.BytesInput("CAPF.phone", []byte(content)) }
+	file, err := phonefile.Open(input("device,operation,state\nSEP000AB8001C40,install,ok\n"+key), dialect.Builtin())
+	if err != nil || file.Dialect == nil {
+		t.Fatalf("one record beside a key: %v, %v", file, err)
+	}
+	if _, err := phonefile.Open(input(key), dialect.Builtin()); err == nil {
+		t.Error("a key alone is read as a file of phones")
+	}
+}
+
 func TestFindings(t *testing.T) {
 	torn := readAs(t, "device,state\nSEP000AB8001C40,ok", delimited())
 	if len(torn.records) != 1 || len(torn.findings) != 1 || !strings.Contains(torn.findings[0].Reason, "without a line end") {

@@ -149,6 +149,7 @@ func (f *File) try() (*dialect.Reading, error) {
 		}
 	}
 	reading := &dialect.Reading{Dialect: f.Dialect}
+	var keys []*legacy.KeptLine
 	values := f.newValues()
 	if f.listener != nil {
 		f.listener.Begin()
@@ -177,18 +178,33 @@ func (f *File) try() (*dialect.Reading, error) {
 		case KindRecord:
 			reading.MarkRead(item.Record.Lines...)
 		case KindKept:
-			reason := item.Kept.Reason
-			if reading.NeedsReason() {
-				reason += " in " + clipped(item.Kept.Shown(), shownLine)
+			if item.Kept.PrivateKey {
+				keys = append(keys, item.Kept)
+				continue
 			}
-			reading.MarkUnread(item.Kept.Line, reason)
+			markUnread(reading, item.Kept)
 			if f.beaten(item.Kept.Line) {
 				return reading, nil
 			}
 		}
 	}
+	// A key is withheld whatever the dialect, so it speaks neither for nor against one; but a file of nothing else is
+	// none of phones.
+	if reading.IsEmpty() {
+		for _, kept := range keys {
+			markUnread(reading, kept)
+		}
+	}
 	f.heard = f.listener != nil && reading.Structure == nil
 	return reading, nil
+}
+
+func markUnread(reading *dialect.Reading, kept *legacy.KeptLine) {
+	reason := kept.Reason
+	if reading.NeedsReason() {
+		reason += " in " + clipped(kept.Shown(), shownLine)
+	}
+	reading.MarkUnread(kept.Line, reason)
 }
 
 // Listener is somebody who hears what Open reads.
