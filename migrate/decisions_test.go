@@ -292,8 +292,18 @@ func TestAsk(t *testing.T) {
 		t.Errorf("descriptions %s", got)
 	}
 	asked = asked[:0]
-	if mustRun(t, specs, options, store); len(asked) != 0 {
-		t.Errorf("what is known already is asked about: %v", asked)
+	if again := mustRun(t, specs, options, store); len(asked) != 0 || !again.Already || again.Run != 1 || len(store.applied) != 1 {
+		t.Errorf("the same run again asks about %v and is %+v", asked, again)
+	}
+	if plan := mustPlan(t, specs, testOptions(), store); plan.Applied != 1 {
+		t.Errorf("a plan without answers names run %d as the one that did the same", plan.Applied)
+	}
+	if other := mustRun(t, specs, preferring("east"), store); other.Already {
+		t.Error("a run by another rule counts as the same")
+	}
+	store.applied[0].RolledBackAt = testNow
+	if plan := mustPlan(t, specs, testOptions(), store); plan.Applied != 0 {
+		t.Errorf("run %d, which was rolled back, counts as the same", plan.Applied)
 	}
 	quit := errors.New("enough")
 	options.Ask = func(Conflict, int, int) (string, error) { return "", quit }

@@ -82,7 +82,9 @@ func (p *planner) know(ctx context.Context) (err error) {
 		return err
 	}
 	p.key = p.sources.key(p.publisher)
-	p.applied, err = p.store.AppliedRun(ctx, p.key)
+	if p.applied, err = p.store.AppliedRun(ctx, p.key); err == nil && p.applied == nil {
+		p.applied = p.answered(p.publisher, runs)
+	}
 	return err
 }
 
