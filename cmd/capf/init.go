@@ -81,10 +81,14 @@ func orDefault(given *string) string {
 	return *given
 }
 
-// takeOver activates CAPF with an identity that exists. The file stays as it is.
+// takeOver activates CAPF with an identity that exists. The file stays as it is. One that is refused is refused before
+// anything is made for it.
 func (c *initCommand) takeOver(app *app) (err error) {
 	content, err := readIdentity(c.From)
 	if err != nil {
+		return err
+	}
+	if err := ca.CheckTakeOver(app.data, content, ca.System()); err != nil {
 		return err
 	}
 	store, rest, err := c.store(app)

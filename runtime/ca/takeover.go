@@ -39,35 +39,48 @@ type Taken struct {
 // it need no new list. CodeInvalid says what is wrong with the file, never what stands in it; CodeConflict: the
 // directory has another identity, which is never replaced. Run again it changes nothing.
 func TakeOver(directory string, content []byte, environment Environment) (*Taken, error) {
-	given, err := readForeign(content, environment)
-	if err != nil {
-		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "identity to take over", Err: err}
-	}
-	current, err := Load(directory, environment)
+	given, current, notes, err := examine(directory, content, environment)
 	switch {
-	case capf.HasCode(err, capf.CodeNotActivated):
-		return given.takeOver(directory)
 	case err != nil:
 		return nil, err
-	case !current.Certificate.Equal(given.Certificate):
-		return nil, &capf.Error{Code: capf.CodeConflict, Message: fmt.Sprintf("CAPF is active already as %s, serial number %s", current.Name(), capf.FormatSerial(current.Certificate.SerialNumber)),
-			Hint: "phones and servers know that certificate, so it is never replaced; to work with the other, give another --data"}
+	case current != nil:
+		_, err = current.writeCertificate(directory)
+		return &Taken{Authority: current}, err
 	}
-	_, err = current.writeCertificate(directory)
-	return &Taken{Authority: current}, err
-}
-
-// takeOver makes an identity the one of a directory that has none.
-func (a *Authority) takeOver(directory string) (*Taken, error) {
-	notes, err := a.checkForeign()
-	if err != nil {
-		return nil, &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("identity to take over, %s", a.Certificate.Subject), Err: err}
-	}
-	if err := a.keep(directory); err != nil {
+	if err := given.keep(directory); err != nil {
 		return nil, err
 	}
-	_, err = a.writeCertificate(directory)
-	return &Taken{Authority: a, Created: true, Notes: notes}, err
+	_, err = given.writeCertificate(directory)
+	return &Taken{Authority: given, Created: true, Notes: notes}, err
+}
+
+// CheckTakeOver gives the error with which TakeOver would refuse, and changes nothing. The directory need not be there.
+func CheckTakeOver(directory string, content []byte, environment Environment) error {
+	_, _, _, err := examine(directory, content, environment)
+	return err
+}
+
+// examine gives the identity of a file, and that of the directory where it is the same; nil where it has none. The notes
+// are those of an identity that is taken over.
+func examine(directory string, content []byte, environment Environment) (given, current *Authority, notes []string, err error) {
+	given, err = readForeign(content, environment)
+	if err != nil {
+		return nil, nil, nil, &capf.Error{Code: capf.CodeInvalid, Message: "identity to take over", Err: err}
+	}
+	current, err = Load(directory, environment)
+	switch {
+	case capf.HasCode(err, capf.CodeNotActivated):
+		if notes, err = given.checkForeign(); err != nil {
+			return nil, nil, nil, &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("identity to take over, %s", given.Certificate.Subject), Err: err}
+		}
+		return given, nil, notes, nil
+	case err != nil:
+		return nil, nil, nil, err
+	case !current.Certificate.Equal(given.Certificate):
+		return nil, nil, nil, &capf.Error{Code: capf.CodeConflict, Message: fmt.Sprintf("CAPF is active already as %s, serial number %s", current.Name(), capf.FormatSerial(current.Certificate.SerialNumber)),
+			Hint: "phones and servers know that certificate, so it is never replaced; to work with the other, give another --data"}
+	}
+	return given, current, nil, nil
 }
 
 // keep writes an identity where there is none.
