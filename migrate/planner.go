@@ -46,7 +46,8 @@ type planner struct {
 	parameters capf.Parameters
 	trusted    []capf.Anchor // of LSCs, in the store
 	nodes      []capf.Node
-	given      []string // machines of this run and of those applied
+	runs       []capf.MigrationRun // applied, the oldest first
+	given      []string            // machines of this run and of those applied
 	publisher  string
 	key        string
 	applied    *capf.MigrationRun // that did the same already
@@ -72,28 +73,30 @@ func (p *planner) know(ctx context.Context) (err error) {
 	if p.nodes, err = p.store.Nodes(ctx); err != nil {
 		return err
 	}
-	runs, err := p.store.Runs(ctx)
-	if err != nil {
+	if p.runs, err = p.store.Runs(ctx); err != nil {
 		return err
 	}
-	p.given = p.givenMachines(runs)
+	p.given = p.givenMachines(p.runs)
 	p.publisher = p.sources.publisher(p.nodes)
 	if err := p.checkPublisher(p.publisher); err != nil {
 		return err
 	}
 	p.key = p.sources.key(p.publisher)
 	if p.applied, err = p.store.AppliedRun(ctx, p.key); err == nil && p.applied == nil {
-		p.applied = p.answered(p.publisher, runs)
+		p.applied = p.answered(p.publisher, p.runs)
 	}
 	return err
 }
 
 // choice is the administrator's, with the publisher by its name.
-func (p *planner) choice() string {
-	if p.options.Prefer == PreferPublisher {
+func (p *planner) choice() string { return p.resolved(p.options.Prefer) }
+
+// resolved is a rule with the publisher by its name.
+func (p *planner) resolved(prefer string) string {
+	if prefer == PreferPublisher {
 		return p.publisher
 	}
-	return p.options.Prefer
+	return prefer
 }
 
 // decide reads the sources and settles everything.

@@ -42,7 +42,7 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 		return nil, err
 	}
 	if run.applied != nil {
-		return nothingToDo(run.applied), nil
+		return run.nothingToDo(), nil
 	}
 	if err := run.decide(ctx); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 		return nil, err
 	}
 	if run.applied != nil {
-		return nothingToDo(run.applied), nil
+		return run.nothingToDo(), nil
 	}
 	report := run.report()
 	if conflicts := conflictErrors(report.Conflicts); len(conflicts) > 0 {
@@ -73,9 +73,10 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 
 // nothingToDo reports on sources that were taken over already: they were not read again, so all that is known of them
 // is what the run before counted.
-func nothingToDo(done *capf.MigrationRun) *Report {
+func (p *planner) nothingToDo() *Report {
+	done := p.applied
 	before := done.Counts
-	return &Report{Run: done.ID, Already: true, AppliedAt: done.AppliedAt, Counts: capf.MigrationCounts{
+	return &Report{Run: done.ID, Already: true, AppliedAt: done.AppliedAt, Warnings: p.decidedBefore(), Counts: capf.MigrationCounts{
 		Records: before.Records, Unchanged: before.New + before.Updated + before.Unchanged, KeptAside: before.KeptAside,
 	}}
 }

@@ -11,7 +11,7 @@ import (
 
 // warnings are what an administrator should act on.
 func (p *planner) warnings() []string {
-	var out []string
+	out := p.decidedBefore()
 	warn := func(count int, text string) {
 		if count > 0 {
 			out = append(out, fmt.Sprintf(text, count))
