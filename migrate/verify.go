@@ -18,6 +18,8 @@ type Verification struct {
 	Phones       int `json:"phones"`
 	Certificates int `json:"certificates"`
 	KeptAside    int `json:"kept-aside"`
+	// Superseded are the records that no phone was compared with.
+	Superseded []Superseded `json:"superseded"`
 
 	// Differences should not be. Since are those that came after the run: by a person, the phone or a later run.
 	Differences []Difference `json:"differences"`
@@ -99,7 +101,7 @@ func VerifyTelling(ctx context.Context, id int64, store VerifyStore, progress fu
 		return nil, err
 	}
 	v := &verifier{store: store, run: run.ID, later: len(later) > 0, found: map[*record]bool{}, progress: progress, lines: newCounted(),
-		out: &Verification{Run: run.ID, Differences: []Difference{}, Since: []Difference{}, changes: capf.RunChanges(runs)}}
+		out: &Verification{Run: run.ID, Differences: []Difference{}, Since: []Difference{}, Superseded: []Superseded{}, changes: capf.RunChanges(runs)}}
 	if v.sources, err = openAgain(run, v.out); err != nil {
 		return nil, err
 	}
@@ -112,6 +114,7 @@ func VerifyTelling(ctx context.Context, id int64, store VerifyStore, progress fu
 			return nil, err
 		}
 	}
+	v.tellSuperseded()
 	return v.out, nil
 }
 
@@ -150,8 +153,9 @@ type verifier struct {
 	out      *Verification
 	sources  *sources
 	reading  *reading
-	lines    *counted         // kept aside, in the sources
-	found    map[*record]bool // of which a difference was found
+	lines    *counted           // kept aside, in the sources
+	found    map[*record]bool   // of which a difference was found
+	left     map[Superseded]int // records without a phone to compare, by what holds in their place
 }
 
 // read reads what can be read. A machine that cannot is named and left out.

@@ -45,6 +45,7 @@ func (v *verifier) phones(ctx context.Context) error {
 		// Only a person removes a phone.
 		if r := g.records[0]; !seen[at] && r.known {
 			v.differSince(r.machine, r.file, r.line, g.device, "the phone was removed here")
+			v.superseded(g, nil, ByRemoval, "")
 		}
 	}
 	return nil
@@ -80,6 +81,7 @@ func (v *verifier) phone(g *group, phone *capf.Phone) {
 	}
 	v.out.Phones++
 	r := g.records[at]
+	v.superseded(g, r, ByRecord, r.machine)
 	what := g.differences(r, phone)
 	if len(what) == 0 {
 		return
@@ -97,10 +99,14 @@ func (v *verifier) phone(g *group, phone *capf.Phone) {
 func (v *verifier) elsewhere(g *group) {
 	r := g.takenBy()
 	switch {
-	case r == nil || v.found[r]:
+	case r == nil:
+		v.superseded(g, nil, ByStore, g.origin.machine)
+	case v.found[r]:
 	case !g.origin.imported:
+		v.superseded(g, nil, ByRemoval, "")
 		v.differSince(r.machine, r.file, r.line, g.device, "the phone was removed and added again here")
 	case v.later:
+		v.superseded(g, nil, ByLaterRun, g.origin.machine)
 		v.differSince(r.machine, r.file, r.line, g.device, "the phone was taken from another record by a later run")
 	default:
 		v.differ(r.machine, r.file, r.line, g.device, "the phone in the store does not come from the record that it was taken from")

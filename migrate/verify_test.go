@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -224,4 +225,36 @@ failed = ["5"]
 	}
 	_, err := Verify(context.Background(), 0, store)
 	wantCode(t, err, capf.CodeInvalid, path)
+}
+
+// TestVerifySuperseded: every record is compared with a phone, or it is said what holds in its place.
+func TestVerifySuperseded(t *testing.T) {
+	specs := phoneFolders(t, map[string][]string{
+		"east": {row("2005-01-01 10:00:00", "older"), otherRow("2005-01-01 10:00:00", "only")},
+		"west": {row("2006-01-01 10:00:00", "newer")}})
+	store := newMemoryStore()
+	mustRun(t, specs, testOptions(), store)
+	check := func(name string, run int64, want ...Superseded) {
+		t.Helper()
+		found := mustVerify(t, store, run)
+		sum := found.Phones
+		for _, one := range found.Superseded {
+			sum += one.Records
+		}
+		if !slices.Equal(found.Superseded, want) || sum != found.Records {
+			t.Errorf("%s: %v, of %d records and %d phones", name, found.Superseded, found.Records, found.Phones)
+		}
+	}
+	check("after the run", 1, Superseded{ByRecord, "west", 1})
+
+	later := phoneFolders(t, map[string][]string{"north": {row("2007-01-01 10:00:00", "newest")}, "south": {otherRow("2001-01-01 10:00:00", "oldest")}})
+	mustRun(t, later, testOptions(), store)
+	check("after a later run", 1, Superseded{ByLaterRun, "north", 2})
+	check("the later run", 2, Superseded{ByStore, "east", 1})
+
+	delete(store.phones, otherDevice)
+	check("after a phone was removed", 1, Superseded{ByLaterRun, "north", 2}, Superseded{ByRemoval, "", 1})
+	if got, want := (Superseded{ByRecord, "west", 1}).String(), "1 record not compared with a phone: superseded by another record of west"; !strings.HasPrefix(got, want) {
+		t.Errorf("said is %q", got)
+	}
 }

@@ -162,6 +162,11 @@ func printVerification(app *app, found *migrate.Verification) error {
 	for _, one := range found.Since {
 		app.say("since the run: %s %s:%d %s %s", one.Machine, one.File, one.Line, one.Device, one.What)
 	}
+	superseded := 0
+	for _, one := range found.Superseded {
+		superseded += one.Records
+		app.say("%s", one)
+	}
 	list := app.list("machine", "file", "line", "device", "difference")
 	for _, one := range found.Differences {
 		if err := list.add(one.Machine, one.File, one.Line, one.Device, one.What); err != nil {
@@ -171,8 +176,8 @@ func printVerification(app *app, found *migrate.Verification) error {
 	if len(found.Differences) > 0 {
 		return list.close()
 	}
-	return app.fields([]string{"run", "records", "phones", "certificates", "kept-aside", "differences", "changed-since"},
-		[]any{found.Run, found.Records, found.Phones, found.Certificates, found.KeptAside, len(found.Differences), len(found.Since)})
+	return app.fields([]string{"run", "records", "phones", "superseded", "certificates", "kept-aside", "differences", "changed-since"},
+		[]any{found.Run, found.Records, found.Phones, superseded, found.Certificates, found.KeptAside, len(found.Differences), len(found.Since)})
 }
 
 type migrateListCommand struct{}
