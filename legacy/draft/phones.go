@@ -3,6 +3,7 @@ package draft
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -117,7 +118,15 @@ func (c *column) add(by *dialect.Dialect, value string) {
 	c.times.add(by, value)
 }
 
-const whyName = "by its name"
+const (
+	whyName = "by its name"
+	// whyHalf goes with what times.half says.
+	whyHalf = "a time of the status or of completion is both in one column, so no field can take them"
+)
+
+func isTime(field dialect.Field) bool {
+	return field == dialect.StatusTime || field == dialect.CompletesBy
+}
 
 // judge decides what each column seems to be: by its name, else by its shape, else by the greater part of its values.
 func (d *draft) judge(columns []*column) {
@@ -126,7 +135,8 @@ func (d *draft) judge(columns []*column) {
 	for i, c := range columns {
 		shapes[i] = c.shape
 		// Blocks may call a field by this name in one record and by that in another; columns may not.
-		if field, known := d.words.Field(c.name); known && d.layout.form != dialect.Headerless && (!taken[field] || d.layout.separator == 0) {
+		field, known := d.words.Field(c.name)
+		if known = known && !(isTime(field) && c.times.half() != ""); known && d.layout.form != dialect.Headerless && (!taken[field] || d.layout.separator == 0) {
 			c.field, c.why = field, whyName
 			taken[field] = true
 		}
@@ -186,6 +196,8 @@ func (d *draft) printOrder(columns []*column) {
 			entry, note = dialect.FillIn, "could be "+names(c.open)+`; "" if none of them`
 		case c.field == "" && c.shape.Filled == 0:
 			note = "always empty"
+		case c.field == "" && c.times.half() != "":
+			note = c.times.half() + ": " + whyHalf
 		case c.field == "":
 			note = `no shape that is known; "description", or "" if none of the fields`
 		}
@@ -204,6 +216,7 @@ func (d *draft) printColumns(columns []*column) {
 		d.print("device = [%s]  # no column has that name or shape: write the name of the one that has the phones", quoted(dialect.FillIn))
 	}
 	var unused []string
+	halves := map[string][]string{}
 	byName := map[dialect.Field][]string{}
 	for _, c := range columns {
 		if c.why == whyName {
@@ -216,6 +229,8 @@ func (d *draft) printColumns(columns []*column) {
 		case c.why == whyName && c.name == byName[c.field][0]:
 			d.print("%s = [%s]  # %s", c.field, list(byName[c.field]), c.why)
 		case c.why == whyName: // beside the first
+		case c.field == "" && c.open == nil && c.times.half() != "":
+			halves[c.times.half()] = append(halves[c.times.half()], quoted(oneLine(legacy.MaskText(c.name))))
 		case name == "" || c.field == "" && c.open == nil:
 			unused = append(unused, quoted(oneLine(legacy.MaskText(c.name))))
 		case c.open != nil:
@@ -224,6 +239,9 @@ func (d *draft) printColumns(columns []*column) {
 		default:
 			d.print("%s = [%s]  # %s", c.field, quoted(name), c.why)
 		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(halves)) {
+		d.print("# %s: %s; %s", what, strings.Join(halves[what], ", "), whyHalf)
 	}
 	if unused != nil {
 		d.print("# without a meaning, if none of them is the description or another field: %s", strings.Join(unused, ", "))

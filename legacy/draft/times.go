@@ -3,6 +3,7 @@ package draft
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"capf/legacy/dialect"
 )
@@ -14,11 +15,17 @@ const mostPatterns = 3
 type times struct {
 	formats      []string
 	all, unknown int
+	clocks, days int      // values that are a time of day without a date, or a date without a time
 	patterns     []string // of values that fit none
 }
 
 func (t *times) add(by *dialect.Dialect, value string) {
 	t.all++
+	if isWritten(value, clockFormats) {
+		t.clocks++
+	} else if isWritten(value, dayFormats) {
+		t.days++
+	}
 	fitting := by.TimeFormats(value)
 	if len(fitting) == 0 {
 		t.unknown++
@@ -31,6 +38,33 @@ func (t *times) add(by *dialect.Dialect, value string) {
 			t.formats = append(t.formats, format)
 		}
 	}
+}
+
+// clockFormats and dayFormats are how halves of a time are written. A time is one moment (legacy-layout.md): neither half
+// is one, so that no field can take a column of them.
+var (
+	clockFormats = []string{"15:04:05", "15:04", "3:04:05 PM", "3:04 PM", "3:04:05PM", "3:04PM", "15.04.05"}
+	dayFormats   = []string{"2006-1-2", "2006/1/2", "2006.1.2", "1/2/2006", "2/1/2006", "1-2-2006", "2-1-2006", "2.1.2006", "2 Jan 2006", "2-Jan-2006"}
+)
+
+func isWritten(value string, formats []string) bool {
+	return slices.ContainsFunc(formats, func(format string) bool {
+		_, err := time.Parse(format, value)
+		return err == nil
+	})
+}
+
+// half says what a column of halves of times is; empty for any other. Nine values in ten decide, as for every shape.
+func (t *times) half() string {
+	switch {
+	case t.all == 0:
+		return ""
+	case t.clocks*10 >= t.all*9:
+		return "times of day without a date"
+	case t.days*10 >= t.all*9:
+		return "dates without a time"
+	}
+	return ""
 }
 
 // patternOf shows how a value is written, and nothing of what it says: 9 for a figure, a for a letter.
@@ -53,7 +87,6 @@ func patternOf(value string) string {
 func (d *draft) printTimes(columns []*column) {
 	var lines []string
 	for _, c := range columns {
-		isTime := func(field dialect.Field) bool { return field == dialect.StatusTime || field == dialect.CompletesBy }
 		if isTime(c.field) || slices.ContainsFunc(c.open, isTime) {
 			for _, line := range d.formatLines(c) {
 				if !slices.Contains(lines, line) {
