@@ -88,24 +88,30 @@ func Default() Config {
 func Load(path string) (Config, error) {
 	config := Default()
 	where := "environment"
+	var settings []setting
 	if path != "" {
 		where = path
-		if err := config.read(path); err != nil {
+		var err error
+		if settings, err = config.read(path); err != nil {
 			return Config{}, err
 		}
 	}
 	config.Reset.readSecrets()
 	config.Distribute.readEnvironment()
-	if err := config.Validate(); err != nil {
+	problems := config.problems()
+	for i := range problems {
+		problems[i].line = lineOf(settings, problems[i].key)
+	}
+	if err := gather(problems); err != nil {
 		return Config{}, &capf.Error{Code: capf.CodeInvalid, Message: where, Err: err}
 	}
 	return config, nil
 }
 
-// read reads a file, which others must not see where it has a secret.
-func (c *Config) read(path string) error {
-	refuse := func(err error) error {
-		return &capf.Error{Code: capf.CodeInvalid, Message: "configuration", Err: err, Hint: "check --config"}
+// read reads a file, which others must not see where it has a secret, and gives where its settings stand.
+func (c *Config) read(path string) ([]setting, error) {
+	refuse := func(err error) ([]setting, error) {
+		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "configuration", Err: err, Hint: "check --config"}
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -121,33 +127,34 @@ func (c *Config) read(path string) error {
 		return refuse(err)
 	}
 	if err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(c); err != nil {
-		return positioned(path, err)
+		return nil, positioned(path, content, err)
 	}
 	if mode := info.Mode().Perm(); c.Distribute.Password != "" && mode&0o077 != 0 {
-		return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("%s: has distribute.password, and others can read it (mode %04o)", path, mode),
+		return nil, &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("%s: has distribute.password, and others can read it (mode %04o)", path, mode),
 			Hint: "run chmod 600, and change the password if it may have been seen"}
 	}
-	return nil
+	return settingsOf(content), nil
 }
 
-// positioned puts file and line before what the TOML reader says.
-func positioned(path string, err error) error {
-	message := path
+// positioned puts file, line and key before what the TOML reader says.
+func positioned(path string, content []byte, err error) error {
 	var unknown *toml.StrictMissingError
-	var broken *toml.DecodeError
-	switch {
-	case errors.As(err, &unknown):
+	if errors.As(err, &unknown) {
 		lines := make([]string, len(unknown.Errors))
 		for i, problem := range unknown.Errors {
 			row, _ := problem.Position()
 			lines[i] = fmt.Sprintf("line %d: unknown key %s", row, strings.Join(problem.Key(), "."))
 		}
 		return &capf.Error{Code: capf.CodeInvalid, Message: path + ": " + strings.Join(lines, ", "), Hint: "see the README for the keys"}
-	case errors.As(err, &broken):
-		row, column := broken.Position()
-		message = fmt.Sprintf("%s: line %d, column %d", path, row, column)
 	}
-	return &capf.Error{Code: capf.CodeInvalid, Message: message, Err: err}
+	if err := unfitting(path, content); err != nil {
+		return err
+	}
+	var undecoded *toml.DecodeError
+	if errors.As(err, &undecoded) {
+		return broken(path, content, undecoded)
+	}
+	return &capf.Error{Code: capf.CodeInvalid, Message: path, Err: err}
 }
 
 // tlsVersions are the values of min-tls.
@@ -156,21 +163,25 @@ var tlsVersions = map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionT
 // TLS gives the version of crypto/tls; 0 for a value that Validate refuses.
 func (p Phone) TLS() uint16 { return tlsVersions[p.MinTLS] }
 
+const levels = "use debug, info, warn or error"
+
 // SlogLevel gives the level for slog.
 func (l Log) SlogLevel() (slog.Level, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		return 0, refuse("log.level", l.Level, "use debug, info, warn or error")
+		return 0, &capf.Error{Code: capf.CodeInvalid, Message: "log.level = " + l.Level, Hint: levels}
 	}
 	return level, nil
 }
 
 // Validate collects everything that cannot be, as field, value and reason.
-func (c Config) Validate() error {
-	var problems *multierror.Error
+func (c Config) Validate() error { return gather(c.problems()) }
+
+func (c Config) problems() []problem {
+	var problems []problem
 	check := func(ok bool, field string, value any, reason string) {
 		if !ok {
-			problems = multierror.Append(problems, refuse(field, value, reason))
+			problems = append(problems, problem{key: field, value: fmt.Sprint(value), reason: reason})
 		}
 	}
 	check(c.Phone.TLS() != 0, "phone.min-tls", c.Phone.MinTLS, "use 1.0, 1.1, 1.2 or 1.3")
@@ -184,17 +195,21 @@ func (c Config) Validate() error {
 	c.Reset.validate(check)
 	c.Distribute.validate(check)
 	c.Files.validate(check)
-	if _, err := c.Log.SlogLevel(); err != nil {
-		problems = multierror.Append(problems, err)
-	}
-	if problems != nil {
-		problems.ErrorFormat = oneLine
-	}
-	return problems.ErrorOrNil()
+	_, err := c.Log.SlogLevel()
+	check(err == nil, "log.level", c.Log.Level, levels)
+	return problems
 }
 
-func refuse(field string, value any, reason string) error {
-	return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("%s = %v", field, value), Hint: reason}
+// gather makes one error of them, in one line; nil of none.
+func gather(problems []problem) error {
+	var all *multierror.Error
+	for _, one := range problems {
+		all = multierror.Append(all, &capf.Error{Code: capf.CodeInvalid, Message: one.Error()})
+	}
+	if all != nil {
+		all.ErrorFormat = oneLine
+	}
+	return all.ErrorOrNil()
 }
 
 func oneLine(problems []error) string {

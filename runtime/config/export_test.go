@@ -1,0 +1,4 @@
+package config
+
+// Examples are the values that errors show.
+var Examples = examples
