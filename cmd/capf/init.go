@@ -1,10 +1,13 @@
 package main
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"capf/runtime/ca"
 	"capf/runtime/capf"
@@ -52,8 +55,42 @@ func (c *initCommand) Run(app *app) (err error) {
 		app.say("CAPF is active as %s; its certificate is %s", authority.Name(), filepath.Join(app.data, "CAPF.cer"))
 	} else {
 		app.say("CAPF was active already as %s; %s", authority.Name(), rest)
+		c.sayIgnored(app, authority)
 	}
 	return remindOfList(app, store, authority)
+}
+
+// sayIgnored names what was asked for and is not so: the identity that is there stays as it is.
+func (c *initCommand) sayIgnored(app *app, authority *ca.Authority) {
+	var ignored []string
+	subject := authority.Certificate.Subject
+	for _, flag := range []struct {
+		name  string
+		other bool
+	}{
+		{"--common-name", c.CommonName != "" && c.CommonName != subject.CommonName},
+		{"--organization", c.Organization != nil && *c.Organization != strings.Join(subject.Organization, "")},
+		{"--organizational-unit", c.OrganizationalUnit != nil && *c.OrganizationalUnit != strings.Join(subject.OrganizationalUnit, "")},
+		{"--pkcs11", c.PKCS11 != "" && authority.InToken() == ""},
+		{"--key-size", c.KeySize != 0 && c.KeySize != bitsOf(authority.Certificate)},
+	} {
+		if flag.other {
+			ignored = append(ignored, flag.name)
+		}
+	}
+	if len(ignored) > 0 {
+		app.say("warning: without effect: %s; the identity stays as it is, and `capf ca renew` makes its successor, which can be another",
+			strings.Join(ignored, ", "))
+	}
+}
+
+// bitsOf gives the size of an RSA key, 0 for another key.
+func bitsOf(certificate *x509.Certificate) int {
+	public, isRSA := certificate.PublicKey.(*rsa.PublicKey)
+	if !isRSA {
+		return 0
+	}
+	return public.N.BitLen()
 }
 
 // store opens the store, makes it or brings it up to date, and gives the words for the rest: what was changed beyond that
