@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/pem"
+	"errors"
 
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
@@ -23,6 +24,9 @@ func (c *certificateListCommand) Run(app *app) error {
 		return err
 	}
 	return app.withStore(func(store *sqlite.Store) error {
+		if err := knownDevice(app, store, device); err != nil {
+			return err
+		}
 		if c.PEM && !app.json {
 			return store.Certificates(app.ctx, device, func(certificate capf.Certificate) error {
 				return pem.Encode(app.stdout, &pem.Block{Type: "CERTIFICATE", Bytes: certificate.DER})
@@ -30,6 +34,23 @@ func (c *certificateListCommand) Run(app *app) error {
 		}
 		return c.print(app, store, device)
 	})
+}
+
+var errFound = errors.New("found")
+
+// knownDevice sees that a device is in the store, or was: the certificates of a phone that was removed stay.
+func knownDevice(app *app, store *sqlite.Store, device string) error {
+	if device == "" {
+		return nil
+	}
+	err := store.Certificates(app.ctx, device, func(capf.Certificate) error { return errFound })
+	if errors.Is(err, errFound) {
+		return nil
+	}
+	if err == nil {
+		_, err = store.Phone(app.ctx, device)
+	}
+	return err
 }
 
 func (c *certificateListCommand) print(app *app, store *sqlite.Store, device string) error {
