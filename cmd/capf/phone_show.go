@@ -28,7 +28,7 @@ func printStory(app *app, store *sqlite.Store, device string) error {
 	names := append([]string{}, capf.ReportColumns...)
 	names = append(names, "diagnosis", "next-step")
 	values := append(anyOf(story.Phone.ReportRow(at)), diagnosis.Text, diagnosis.NextStep)
-	tables := storyTables(story)
+	tables := storyTables(story, at)
 	if app.json {
 		for _, one := range tables {
 			names = append(names, one.name)
@@ -149,10 +149,11 @@ func (t *table) MarshalJSON() ([]byte, error) {
 	return json.Marshal(rows)
 }
 
-func storyTables(story *capf.Story) []*table {
+func storyTables(story *capf.Story, at capf.Moment) []*table {
 	operations := &table{name: "operations", columns: []string{"id", "operation", "auth-mode", "key-size", "asked", "asked-by", "completes-by",
 		"ending", "ended", "ended-by", "result", "result-text", "detail", "session", "address", "tls"}}
-	for _, one := range story.Operations {
+	for _, recorded := range story.Operations {
+		one := recorded.At(at)
 		session := one.Session
 		if session == nil {
 			session = &capf.OperationSession{}

@@ -121,10 +121,10 @@ func (p *Phone) Expire(now time.Time, living string) *OperationRecord {
 	if p.Last == nil || p.Last.Ending != EndingNone || !p.Last.isPast(now) || p.Last.isServed(living) {
 		return nil
 	}
-	ended := p.end(EndingExpired, now, "deadline", "not completed in time")
-	late := ResultTimedOut
-	ended.Result = &late
+	ended := p.end(EndingExpired, now, "", "")
+	ended.expire(now)
 	if !ended.isPast(p.LastAttempt) {
+		late := *ended.Result
 		p.LastResult, p.LastAttempt = &late, time.Time{}
 	}
 	return ended

@@ -122,6 +122,23 @@ func TestExpireAndWithdraw(t *testing.T) {
 			t.Errorf("%s: string void %t, the record of before %q", name, phone.AuthString.IsZero(), before.Ending)
 		}
 	}
+	for name, test := range map[string]struct {
+		record OperationRecord
+		at     Moment
+		ending Ending
+	}{
+		"at the deadline":      {OperationRecord{CompletesBy: now}, Moment{Now: now}, EndingNone},
+		"after the deadline":   {OperationRecord{CompletesBy: now}, Moment{Now: now.Add(time.Second)}, EndingExpired},
+		"served by who lives":  {OperationRecord{CompletesBy: now, Serving: "here"}, Moment{Now: now.Add(time.Second), Living: "here"}, EndingNone},
+		"served by who is not": {OperationRecord{CompletesBy: now, Serving: "here"}, Moment{Now: now.Add(time.Second)}, EndingExpired},
+		"ended before":         {OperationRecord{CompletesBy: now, Ending: EndingFailed}, Moment{Now: now.Add(time.Second)}, EndingFailed},
+		"without a deadline":   {OperationRecord{}, Moment{Now: now}, EndingNone},
+	} {
+		read := test.record.At(test.at)
+		if read.Ending != test.ending || (read.Ending == EndingExpired) != (read.EndedAt.Equal(now) && read.Result != nil && *read.Result == ResultTimedOut) {
+			t.Errorf("%s reads %+v", name, read)
+		}
+	}
 	ended := Phone{Last: &OperationRecord{Ending: EndingSuccess, CompletesBy: now}}
 	if ended.Withdraw(now.Add(time.Hour), "me") != nil || (&Phone{}).Withdraw(now, "me") != nil {
 		t.Error("what has ended was ended again")

@@ -93,6 +93,24 @@ func (r *OperationRecord) isPast(now time.Time) bool {
 // isServed reports whether a session of the living service carries the operation out.
 func (r *OperationRecord) isServed(living string) bool { return r.Serving != "" && r.Serving == living }
 
+// At gives the operation as it reads at that moment. One whose deadline has passed has expired then, also before the
+// service has written that down; its end is the deadline. One that a session of the living service carries out has not
+// ended: the session can still bring it to success.
+func (r *OperationRecord) At(at Moment) OperationRecord {
+	read := *r
+	if r.Ending != EndingNone || !r.isPast(at.Now) || r.isServed(at.Living) {
+		return read
+	}
+	read.expire(r.CompletesBy)
+	return read
+}
+
+// expire writes down that nobody completed it in time.
+func (r *OperationRecord) expire(when time.Time) {
+	late := ResultTimedOut
+	r.Ending, r.EndedAt, r.EndedBy, r.Detail, r.Serving, r.Result = EndingExpired, when, "deadline", "not completed in time", "", &late
+}
+
 // Status gives the status at that time. A session counts only where its instance is the one that lives.
 func (r *OperationRecord) Status(now time.Time, living string) Status {
 	switch {
