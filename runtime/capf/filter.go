@@ -9,7 +9,7 @@ import (
 
 // PhoneFilter says which phones a list shows; a field that is empty or nil lets every phone through.
 type PhoneFilter struct {
-	Device        string // a name, or a pattern with * ? [..] as in path.Match
+	Device        string // a name, or a pattern with * ? [..] as in path.Match; in any case for SEP and a MAC address
 	Operation     *Operation
 	Status        *Status
 	AuthMode      *AuthMode
@@ -40,18 +40,35 @@ func (f PhoneFilter) DevicePrefix() (prefix string, whole bool) {
 	if f.Device == "" {
 		return "", false
 	}
-	if i := strings.IndexAny(f.Device, deviceMarks); i >= 0 {
-		return f.Device[:i], false
+	i := strings.IndexAny(f.Device, deviceMarks)
+	if i < 0 {
+		return f.Device, true
 	}
-	return f.Device, true
+	prefix = f.Device[:i]
+	if raised := strings.ToUpper(prefix); raised != prefix { // both are looked for
+		for i = 0; prefix[i] == raised[i]; i++ {
+		}
+	}
+	return prefix[:i], false
+}
+
+// matchesDevice compares as names are given: of SEP and a MAC address case does not matter, of other names it does.
+func (f PhoneFilter) matchesDevice(device string) bool {
+	if match, err := path.Match(f.Device, device); err == nil && match {
+		return true
+	}
+	raised := strings.ToUpper(f.Device)
+	if raised == f.Device || !isNormalised(device) || !strings.ContainsAny(f.Device, deviceMarks) {
+		return false
+	}
+	match, err := path.Match(raised, device)
+	return err == nil && match
 }
 
 // Matches reports whether the phone passes; the filter must have come from Normalise.
 func (f PhoneFilter) Matches(phone *Phone, at Moment) bool {
-	if f.Device != "" {
-		if match, err := path.Match(f.Device, phone.Device); err != nil || !match {
-			return false
-		}
+	if f.Device != "" && !f.matchesDevice(phone.Device) {
+		return false
 	}
 	if !f.ExpiresBefore.IsZero() && (phone.LSC == nil || !phone.LSC.NotAfter.Before(f.ExpiresBefore)) {
 		return false

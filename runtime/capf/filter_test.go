@@ -20,7 +20,14 @@ func TestFilterDevices(t *testing.T) {
 		{"*55", "SEP001122334455", true},
 		{"SEP00112233445[0-4]", "SEP001122334455", false},
 		{`CSF\ALICE`, "CSFALICE", true},
-		{"sep*", "SEP001122334455", false},
+		{"sep*", "SEP001122334455", true},
+		{"sep00*aa", "SEP0011223344AA", true},
+		{"SEP00112233445[5-a]", "SEP001122334455", true},
+		{"Sep0011223344[a-f]?", "SEP0011223344AA", true},
+		{"sep*", "SEPTEMBER", false},
+		{"csf*", "CSFALICE", false},
+		{"CSF[a-z]*", "CSFalice", true},
+		{"sep\u0131*", "SEPI", false},
 	} {
 		filter, err := PhoneFilter{Device: test.pattern}.Normalise()
 		if err != nil {
@@ -80,6 +87,8 @@ func FuzzFilterPrefix(f *testing.F) {
 	f.Add("SEP0011*", "SEP001122334455")
 	f.Add(`C\SF[A-B]*`, "CSFALICE")
 	f.Add("001122334455", "SEP001122334455")
+	f.Add("Sep0011*aa", "SEP0011223344AA")
+	f.Add("\u0131\xff*", "SEP0011223344AA")
 	f.Fuzz(func(t *testing.T, pattern, device string) {
 		filter, err := PhoneFilter{Device: pattern}.Normalise()
 		if err != nil || !filter.Matches(&Phone{Device: device}, Moment{}) {
