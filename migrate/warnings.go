@@ -40,6 +40,11 @@ func (p *planner) warnings() []string {
 		}
 		out = append(out, m.notTaken()...)
 	}
+	for _, m := range p.reading.machines {
+		if path := m.withoutPhones(); path != "" {
+			out = append(out, fmt.Sprintf("%s: %s: no phones in it", m.name, legacy.Position{File: path}))
+		}
+	}
 	if !slices.ContainsFunc(p.reading.machines, func(m *machineReading) bool { return len(m.PhoneFiles)+len(m.Further) > 0 }) {
 		out = append(out, "no source has a CAPF.phone: if CAPF 1.0(1) ran on another machine, its files must be copied first")
 	}
@@ -56,6 +61,25 @@ func (m *machineReading) notTaken() []string {
 		}
 	}
 	return out
+}
+
+// withoutPhones gives a file for phones on a machine on which no phone was found; empty where one was, or lines of it were
+// kept aside, which is told elsewhere.
+func (m *machineReading) withoutPhones() string {
+	if len(m.records) > 0 {
+		return ""
+	}
+	var paths []string
+	for _, one := range m.PhoneFiles {
+		paths = append(paths, one.File.Path)
+	}
+	for _, one := range m.Further {
+		paths = append(paths, one.File.Path)
+	}
+	if len(paths) == 0 || slices.ContainsFunc(m.Kept, func(line legacy.KeptLine) bool { return slices.Contains(paths, line.File) }) {
+		return ""
+	}
+	return paths[0]
 }
 
 // isIdentity tells capf.pem, whose key can be of use.

@@ -27,6 +27,9 @@ func (c *bulkApplyCommand) Run(app *app) error {
 	if err != nil {
 		return err
 	}
+	if len(changes) == 0 {
+		app.say("warning: %s: no phones in it, only the header line", c.name())
+	}
 	var resetter *reset.Resetter
 	if c.Reset {
 		if resetter, err = app.resetter(); err != nil {
@@ -49,19 +52,25 @@ func (c *bulkApplyCommand) Run(app *app) error {
 	})
 }
 
+func (c *bulkApplyCommand) name() string {
+	if c.File == "-" {
+		return "standard input"
+	}
+	return c.File
+}
+
 func (c *bulkApplyCommand) read(app *app) ([]capf.PhoneChange, error) {
 	var source io.Reader = app.stdin
-	name := "standard input"
 	if c.File != "-" {
 		file, err := os.Open(c.File)
 		if err != nil {
 			return nil, &capf.Error{Code: capf.CodeInvalid, Message: "bulk file", Err: err, Hint: "name a CSV file, or - for standard input"}
 		}
 		defer file.Close()
-		source, name = file, c.File
+		source = file
 	}
 	changes, err := capf.ReadBulk(source)
-	return changes, inFile(name, err)
+	return changes, inFile(c.name(), err)
 }
 
 // inFile puts the file before each of the problems found in it.
