@@ -28,9 +28,9 @@ func (s *Store) ChangeNode(ctx context.Context, name string, change func(*capf.N
 		if changed = nodeChanges(before, after); len(changed) == 0 {
 			return nil
 		}
-		_, err = tx.Exec(`UPDATE nodes SET role = ?2, address = ?3, dns_name = ?4, certificate = ?5, target = ?6, certificates_dir = ?7, tftp_dir = ?8
+		_, err = tx.Exec(`UPDATE nodes SET role = ?2, address = ?3, dns_name = ?4, certificate = ?5, target = ?6, certificates_dir = ?7, tftp_dir = ?8, tvs_certificate = ?9
 			WHERE name = +?1`, name, string(after.Role), after.Address.String(), after.DNSName, after.Certificate, after.Target,
-			after.CertificatesDir, after.TFTPDir)
+			after.CertificatesDir, after.TFTPDir, after.TVSCertificate)
 		if err != nil {
 			return err
 		}
@@ -51,6 +51,7 @@ func nodeChanges(before, after capf.Node) (names []string) {
 		{"role", before.Role != after.Role}, {"address", before.Address != after.Address}, {"dns-name", before.DNSName != after.DNSName},
 		{"certificate", !bytes.Equal(before.Certificate, after.Certificate)}, {"target", before.Target != after.Target},
 		{"certificates", before.CertificatesDir != after.CertificatesDir}, {"tftp", before.TFTPDir != after.TFTPDir},
+		{"tvs-certificate", !bytes.Equal(before.TVSCertificate, after.TVSCertificate)},
 	} {
 		if setting.other {
 			names = append(names, setting.name)

@@ -29,17 +29,18 @@ func changedNode(s *suite) {
 
 	changed, err = s.ChangeNode(s.ctx, "two", func(n *capf.Node) error {
 		n.Role, n.Target, n.CertificatesDir, n.TFTPDir = capf.RoleTFTP, "file:///b", "c", "d"
+		n.TVSCertificate = nil
 		return nil
 	}, actor)
 	s.must(err)
-	s.equal("changed", changed, []string{"role", "target", "certificates", "tftp"})
+	s.equal("changed", changed, []string{"role", "target", "certificates", "tftp", "tvs-certificate"})
 	changed, err = s.ChangeNode(s.ctx, "two", func(*capf.Node) error { return nil }, actor)
 	s.must(err)
 	s.equal("changed", changed, []string(nil))
 	s.unchangedNode("two")
 	trail, err := s.Audit(s.ctx, 1)
 	s.must(err)
-	s.equal("audit entry", trail, []capf.AuditEntry{{At: Start, Actor: actor, Action: "node set", Subject: "two", Detail: "role target certificates tftp"}})
+	s.equal("audit entry", trail, []capf.AuditEntry{{At: Start, Actor: actor, Action: "node set", Subject: "two", Detail: "role target certificates tftp tvs-certificate"}})
 }
 
 // unchangedNode: a change that is refused leaves the node as it was.
