@@ -119,6 +119,26 @@ func TestUnknownElementsAreKept(t *testing.T) {
 	}
 }
 
+// TestListsOfOtherMakers decodes a header that is padded further than to a multiple of 4, and as many records as there
+// may be.
+func TestListsOfOtherMakers(t *testing.T) {
+	padding := slices.Repeat([]Element{{Tag: TagPadding, Bare: true}}, maxPadding)
+	header := append(leastHeader(), slices.Repeat([]Element{{Tag: 99}}, maxElements-len(leastHeader())-2)...)
+	raw := list(append(header, padding...), slices.Repeat([][]Element{hashRecord}, MaxRecords)...)
+	file, err := Decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Records) != MaxRecords || !bytes.Equal(file.Encode(), raw) {
+		t.Errorf("%d records, re-encoded alike: %t", len(file.Records), bytes.Equal(file.Encode(), raw))
+	}
+	for name, do := range ways(raw) {
+		if err := do(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	with := func(elements ...Element) []Element { return append(leastHeader(), elements...) }
 	replaced := func(at int, element Element) []Element {
@@ -143,7 +163,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"no signature", "signature (tag 12) is missing", list(replaced(2, Element{Tag: 99}))},
 		{"twice", "header, timestamp): stands there twice", list(with(Element{Tag: TagTimestamp, Value: []byte{0, 0, 0, 1}}))},
 		{"element after padding", "follows the padding", list(with(Element{Tag: TagPadding, Bare: true}, Element{Tag: 99}))},
-		{"much padding", "more than 3 bytes of padding", list(with(slices.Repeat([]Element{{Tag: TagPadding, Bare: true}}, 4)...))},
+		{"much padding", "more than 64 bytes of padding", list(with(slices.Repeat([]Element{{Tag: TagPadding, Bare: true}}, 65)...))},
 		{"many elements", "more than 24 elements", list(with(slices.Repeat([]Element{{Tag: 99}}, 25)...))},
 		{"torn element", "too few for a tag and a length", list(with(Element{Tag: 99, Bare: true}))},
 		{"wrapper too short", "signer ID, serial number", list(replaced(0, Element{Tag: TagSignerID, Value: []byte{5, 0, 9, 1}}))},
@@ -159,7 +179,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"hash without algorithm", "belong together", record(role, hashRecord[1])},
 		{"empty certificate", "is empty", record(role, Element{Tag: TagCertificate})},
 		{"long address", "IP address): length 16", record(role, Element{Tag: TagAddress, Value: make([]byte, 16)})},
-		{"many records", "more than 256 records", list(leastHeader(), slices.Repeat([][]Element{hashRecord}, MaxRecords+1)...)},
+		{"many records", "more than 4096 records", list(leastHeader(), slices.Repeat([][]Element{hashRecord}, MaxRecords+1)...)},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -46,14 +46,15 @@ const (
 	TagHashAlgorithm        Tag = 12
 )
 
-// Limits on what is read. A list of a whole cluster has a few dozen records of some 2 KB each.
+// Limits on what is read. A list of a whole cluster has a few dozen records of some 2 KB each; those of other makers may
+// have more, as many as fit into the size, and a header that is padded further than to a multiple of 4.
 const (
 	MaxSize    = 4 << 20 // bytes of a file
-	MaxRecords = 256
+	MaxRecords = 4096
 
 	maxValue    = 0xFFFF // a length has two bytes
-	maxElements = 24     // in the header, in a wrapper, in a record
-	maxPadding  = 3      // more is never needed to reach a multiple of 4
+	maxElements = 24     // in the header, in a wrapper, in a record; padding is not counted
+	maxPadding  = 64     // 3 reach a multiple of 4
 	overhead    = 3      // tag and length
 )
 
@@ -155,7 +156,7 @@ func (s schema[T]) parse(part span, into *T) ([]Element, error) {
 
 // count gives how many elements there are up to the end, or to where they are torn; no more than will be read.
 func (s schema[T]) count(part span) (count int) {
-	for at := part.start; at < part.end && count < maxElements; count++ {
+	for at := part.start; at < part.end && count < maxElements+maxPadding; count++ {
 		if s[Tag(part.raw[at])].bare {
 			at++
 			continue
@@ -199,15 +200,15 @@ func (s schema[T]) next(part span, at int, into *T) (Element, error) {
 
 // admit refuses what may not follow the elements already there.
 func (s schema[T]) admit(before []Element, element Element, part string) error {
-	if len(before) >= maxElements {
-		return faultAt(element.Position, part, "more than %d elements", maxElements)
-	}
 	name := part + ", " + s[element.Tag].name
 	if element.Bare {
 		if n := len(before); n >= maxPadding && before[n-maxPadding].Bare {
 			return faultAt(element.Position, name, "more than %d bytes of padding", maxPadding)
 		}
 		return nil
+	}
+	if len(before) >= maxElements {
+		return faultAt(element.Position, part, "more than %d elements", maxElements)
 	}
 	if n := len(before); n > 0 && before[n-1].Bare {
 		return faultAt(element.Position, part, "an element follows the padding")
