@@ -87,7 +87,8 @@ func connect(ctx context.Context, path string) (*copied, error) {
 	}
 	out := &copied{pool: pool, conn: conn}
 	// What the schema of a foreign database calls must not run, and nothing more is to be written to disk.
-	for _, statement := range []string{"PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON", "PRAGMA temp_store = MEMORY",
+	for _, statement := range []string{"PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON", "PRAGMA ignore_check_constraints = ON",
+		"PRAGMA temp_store = MEMORY",
 		"SELECT count(*) FROM sqlite_schema", "PRAGMA query_only = ON"} {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			return nil, errors.Join(err, out.close())

@@ -103,6 +103,23 @@ func (c *copied) other(ctx context.Context) error {
 	return &OtherError{"is a SQLite database without a table devices: no database of a usecallmanager daemon"}
 }
 
+// harmless are the beginnings of what a check of a table says about values that are read as they are.
+var harmless = []string{"NULL value in ", "TEXT value in ", "NUMERIC value in ", "CHECK constraint failed in "}
+
+// check looks whether the pages of the table are whole. What is wrong with them is said before what is wrong with
+// values, so the first line tells.
+func (c *copied) check(ctx context.Context, t *table) error {
+	var found string
+	if err := c.conn.QueryRowContext(ctx, `SELECT quick_check FROM pragma_quick_check(?1)`, t.name).Scan(&found); err != nil {
+		return err
+	}
+	if found == "ok" || slices.ContainsFunc(harmless, func(begins string) bool { return strings.HasPrefix(found, begins) }) {
+		return nil
+	}
+	lines := strings.Split(strings.TrimSpace(found), "\n")
+	return errors.New(lines[min(1, len(lines)-1)]) // the first of several names the database only
+}
+
 // columnNames leaves out columns that are computed.
 func (c *copied) columnNames(ctx context.Context, table string) ([]string, error) {
 	rows, err := c.conn.QueryContext(ctx, `SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 ORDER BY cid`, table)

@@ -46,15 +46,17 @@ type OtherError struct{ Reason string }
 func (e *OtherError) Error() string { return e.Reason }
 
 // Open reads a database through, with the files that belong to it: its write-ahead log (-wal) or its rollback journal
-// (-journal). An *OtherError: it has no table of phones. Whatever single rows hold is no error.
+// (-journal). An *OtherError: it has no table of phones. Whatever single rows hold is no
+// error, but a table whose pages are not whole is one: SQLite gives what a torn copy lacks as rows without values.
 func Open(database legacy.Input, logs []legacy.Input) (*File, error) {
 	out := &File{database: database, logs: logs}
-	err := out.scan(func(t *table) {
+	err := out.scan(func(ctx context.Context, opened *copied, t *table) error {
 		for _, c := range t.columns {
 			if c.meaning == "" {
 				out.Unknown = append(out.Unknown, c.name)
 			}
 		}
+		return opened.check(ctx, t)
 	}, func(t *table, r row) bool {
 		out.certificates(t, r)
 		return true
@@ -101,7 +103,8 @@ func (f *File) certificates(t *table, r row) {
 func (f *File) Items() iter.Seq2[phonefile.Item, error] {
 	return func(yield func(phonefile.Item, error) bool) {
 		stopped := false
-		err := f.scan(func(*table) {}, func(t *table, r row) bool {
+		begin := func(context.Context, *copied, *table) error { return nil } // Open has seen to it
+		err := f.scan(begin, func(t *table, r row) bool {
 			for _, item := range f.read(t, r) {
 				if !yield(item, nil) {
 					stopped = true
@@ -116,8 +119,8 @@ func (f *File) Items() iter.Seq2[phonefile.Item, error] {
 	}
 }
 
-// scan copies the database and hands out its rows until it is told to stop.
-func (f *File) scan(begin func(*table), each func(*table, row) bool) (err error) {
+// scan copies the database, has begin look at the table and hands out its rows until it is told to stop.
+func (f *File) scan(begin func(context.Context, *copied, *table) error, each func(*table, row) bool) (err error) {
 	ctx := context.Background()
 	opened, err := openCopy(ctx, f.database, f.logs)
 	if err != nil {
@@ -132,7 +135,10 @@ func (f *File) scan(begin func(*table), each func(*table, row) bool) (err error)
 	if err != nil {
 		return fmt.Errorf("%s: %w", legacy.Position{File: f.database.File}, err)
 	}
-	begin(found)
+	if err := begin(ctx, opened, found); err != nil {
+		return fmt.Errorf("%s: table devices: %w: the database is damaged; copy it again, or mend a copy with `sqlite3 COPY .recover`",
+			legacy.Position{File: f.database.File}, err)
+	}
 	number := 0
 	err = opened.rows(ctx, found, func(values []value) bool {
 		number++

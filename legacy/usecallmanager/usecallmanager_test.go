@@ -304,6 +304,34 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// SQLite fills up the page that a torn copy ends in, and gives rows without values for what is not there.
+func TestTornLastPage(t *testing.T) {
+	d := newDaemon(t, "DELETE", strings.Replace(newest, "VARCHAR(16) PRIMARY KEY", "VARCHAR(16)", 1))
+	for i := range 16 {
+		d.exec("INSERT INTO devices (device_name, operation) VALUES (?, 'none')", fmt.Sprintf("SEP%012d", i))
+	}
+	whole, err := os.ReadFile(d.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := usecallmanager.Open(legacy.BytesInput("capf.db", whole[:len(whole)-2000]), nil)
+	if err == nil || !strings.Contains(err.Error(), "capf.db: table devices: ") || !strings.Contains(err.Error(), ".recover") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, %v", read, err)
+	}
+}
+
+// What a daemon should not have stored is no damage.
+func TestValuesAgainstTheSchemaAreNoDamage(t *testing.T) {
+	d := newDaemon(t, "DELETE", "CREATE TABLE devices (device_name TEXT NOT NULL, operation TEXT CHECK (operation <> 'none'), password TEXT NOT NULL)",
+		"PRAGMA ignore_check_constraints = ON", "INSERT INTO devices VALUES ('SEP001122334401', 'none', '')", "PRAGMA writable_schema = ON",
+		"UPDATE sqlite_schema SET sql = replace(sql, 'password TEXT NOT NULL', 'password TEXT')", "PRAGMA schema_version = 77",
+		"INSERT INTO devices VALUES ('SEP001122334402', 'none', NULL)",
+		"UPDATE sqlite_schema SET sql = replace(sql, 'password TEXT', 'password TEXT NOT NULL')", "PRAGMA schema_version = 78")
+	if got, _ := items(t, d.open()); len(got) != 2 {
+		t.Errorf("got %q", got)
+	}
+}
+
 // Whatever the bytes are, reading ends, gives every row as a record or kept aside, and no key comes out.
 func FuzzOpen(f *testing.F) {
 	d := newDaemon(f, "WAL", newest)
