@@ -50,6 +50,7 @@ func ReadDecisions(path string) (*Decisions, error) {
 }
 
 func parseDecisions(content []byte, path string) (*Decisions, error) {
+	content = bytes.TrimPrefix(content, []byte("\uFEFF")) // as Windows editors put before UTF-8
 	out := &Decisions{path: path}
 	var file decisionsFile
 	if line, problem := decodeStrict(content, &file); problem != "" {

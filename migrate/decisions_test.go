@@ -94,6 +94,22 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
+// TestDecisionsFromWindows: an editor there puts a mark before UTF-8 and ends lines its own way.
+func TestDecisionsFromWindows(t *testing.T) {
+	specs, store := twoConflicts(t), newMemoryStore()
+	path := written(t, mustPlan(t, specs, testOptions(), store), map[string]string{device: "east"})
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("\uFEFF"+strings.ReplaceAll(string(content), "\n", "\r\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if open := mustPlan(t, specs, deciding(t, path), store).Open(); open != 1 {
+		t.Errorf("%d open, want the one that is not filled in", open)
+	}
+}
+
 // TestVerifyDecided: what was decided one by one is verified like all else, on whichever side of a conflict it fell, and
 // a digit that is another one shows.
 func TestVerifyDecided(t *testing.T) {

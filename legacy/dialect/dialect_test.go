@@ -211,6 +211,10 @@ func TestLoad(t *testing.T) {
 	if d, err := dialect.Load(path); err != nil || d.Source != path {
 		t.Errorf("got %v, %v", d, err)
 	}
+	marked, err := dialect.Parse([]byte("\uFEFF"+minimal), path)
+	if plain, _ := dialect.Load(path); err != nil || marked.Digest() != plain.Digest() {
+		t.Errorf("with a mark before UTF-8: %v, %v", marked, err)
+	}
 	if _, err := dialect.Load(filepath.Join(folder, "absent")); err == nil {
 		t.Error("an absent file was loaded")
 	}

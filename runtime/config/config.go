@@ -126,6 +126,7 @@ func (c *Config) read(path string) ([]setting, error) {
 	if err != nil {
 		return refuse(err)
 	}
+	content = bytes.TrimPrefix(content, []byte("\uFEFF")) // as Windows editors put before UTF-8
 	if err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(c); err != nil {
 		return nil, positioned(path, content, err)
 	}

@@ -36,7 +36,7 @@ func TestWithoutAFileEverythingHasADefault(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	withoutSSH(t)
-	got, err := load(t, "[phone]\nlisten = '127.0.0.1:3804'\nmin-tls = '1.2'\nmax-sessions = 5\nmax-sessions-per-address = 2\nhandshake-timeout = '3s'\nannounce-authentication-type = true\n[admin]\nlisten = 'off'\n[log]\nlevel = 'debug'\nformat = 'json'\n")
+	got, err := load(t, "\uFEFF[phone]\nlisten = '127.0.0.1:3804'\nmin-tls = '1.2'\nmax-sessions = 5\nmax-sessions-per-address = 2\nhandshake-timeout = '3s'\nannounce-authentication-type = true\n[admin]\nlisten = 'off'\n[log]\nlevel = 'debug'\nformat = 'json'\n")
 	if err != nil {
 		t.Fatal(err)
 	}
