@@ -46,7 +46,7 @@ func (s *Story) Diagnose(at Moment) Diagnosis {
 	case StatusSuccess:
 		return s.diagnoseSuccess(at)
 	case StatusFailed:
-		return Diagnosis{fmt.Sprintf("%s failed at %s: %s%s", last.Operation, FormatTime(last.EndedAt), resultText(last.Result), detailText(last.Detail)) + s.idleText(last.EndedAt),
+		return Diagnosis{fmt.Sprintf("%s failed%s: %s%s", last.Operation, atText(last.EndedAt), resultText(last.Result), detailText(last.Detail)) + s.idleText(last.EndedAt),
 			s.stepAfter(last.Result)}
 	case StatusExpired:
 		return s.diagnoseExpired()
@@ -57,18 +57,26 @@ func (s *Story) Diagnose(at Moment) Diagnosis {
 	return s.diagnosePending(at)
 }
 
+// atText is empty where nobody here knows when: an operation that an older CAPF ended tells that in its detail.
+func atText(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return " at " + FormatTime(at)
+}
+
 func (s *Story) diagnoseNothing() Diagnosis {
 	text, ended := "no operation was ever set", time.Time{}
 	if last := s.Phone.Last; last != nil {
 		ended = last.EndedAt
-		text = fmt.Sprintf("nothing is pending: the last operation, %s, was %s at %s by %s", last.Operation, last.Ending, FormatTime(last.EndedAt), last.EndedBy)
+		text = fmt.Sprintf("nothing is pending: the last operation, %s, was %s%s by %s", last.Operation, last.Ending, atText(last.EndedAt), last.EndedBy)
 	}
 	return Diagnosis{text + s.idleText(ended), "set one: `capf phone set " + s.Phone.Device + " --operation install`"}
 }
 
 func (s *Story) diagnoseSuccess(at Moment) Diagnosis {
 	last := s.Phone.Last
-	text := fmt.Sprintf("%s succeeded at %s (%s%s)", last.Operation, FormatTime(last.EndedAt), resultText(last.Result), detailText(last.Detail)) + s.idleText(last.EndedAt)
+	text := fmt.Sprintf("%s succeeded%s (%s%s)", last.Operation, atText(last.EndedAt), resultText(last.Result), detailText(last.Detail)) + s.idleText(last.EndedAt)
 	switch {
 	case s.Phone.LSCStatus(at.Now) == LSCExpired:
 		return Diagnosis{text + "; the LSC has ended since, at " + FormatTime(s.Phone.LSC.NotAfter),

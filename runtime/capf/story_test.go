@@ -52,7 +52,11 @@ func TestDiagnosis(t *testing.T) {
 		"withdrawn": {story: storyOf(capf.AuthByString, func(_ *capf.Story, last *capf.OperationRecord) {
 			last.Ending, last.EndedAt, last.EndedBy = capf.EndingWithdrawn, noon, "otto"
 		}), text: []string{"nothing is pending", "install, was withdrawn", "by otto"}, step: []string{"--operation install"}},
-		"success":     {story: storyOf(capf.AuthByString, ended(capf.EndingSuccess, capf.ResultSuccess, "")), text: []string{"install succeeded at " + capf.FormatTime(noon)}, step: []string{"none"}},
+		"success": {story: storyOf(capf.AuthByString, ended(capf.EndingSuccess, capf.ResultSuccess, "")), text: []string{"install succeeded at " + capf.FormatTime(noon)}, step: []string{"none"}},
+		"ended by an older CAPF": {story: storyOf(capf.AuthByString, func(story *capf.Story, last *capf.OperationRecord) {
+			ended(capf.EndingSuccess, capf.ResultSuccess, "at 2005-03-04T05:06:07 by the clock of publisher")(story, last)
+			last.EndedAt = time.Time{}
+		}), text: []string{"install succeeded (success, at 2005-03-04T05:06:07 by the clock of publisher)"}, step: []string{"none"}},
 		"no LSC":      {story: storyOf(capf.AuthByString, ended(capf.EndingSuccess, capf.ResultFetchedNone, "")), text: []string{"fetched, no certificate"}, step: []string{"none"}},
 		"failed":      {story: storyOf(capf.AuthByString, ended(capf.EndingFailed, capf.ResultFailed, "no key")), text: []string{"install failed", "no key"}, step: []string{"trace the phone", "--operation install"}},
 		"string void": {story: storyOf(capf.AuthByString, ended(capf.EndingFailed, capf.ResultInvalidAuthString, "too many")), text: []string{"invalid authentication string, too many"}, step: []string{"`capf phone set " + storyDevice + " --operation install --auth-string generate`;"}},
