@@ -93,7 +93,27 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if _, err := app.settings(); err != nil {
 		return report(stderr, err)
 	}
-	return report(stderr, parsed.Run(app))
+	return report(stderr, interrupted(ctx, parsed.Run(app)))
+}
+
+// interrupted says in a person's words that a command was ended by Ctrl-C or SIGTERM, instead of how its parts took that.
+// What fell to it otherwise stays beside it, and so does what was done of many things.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	var left []error
+	for _, one := range lines(err) {
+		if !errors.Is(one, context.Canceled) {
+			left = append(left, one)
+		}
+	}
+	code := capf.CodeUnavailable
+	if exitStatus(err) == capf.ConsequenceOf(&capf.Error{Code: capf.CodePart}).Exit {
+		code = capf.CodePart
+	}
+	return errors.Join(append(left, &capf.Error{Code: code, Message: "interrupted before it was finished",
+		Hint: "the same command again does what is left"})...)
 }
 
 // usageError makes what kong says an error of usage.
