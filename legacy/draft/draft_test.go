@@ -146,7 +146,7 @@ func TestOpen(t *testing.T) {
 		"day or month": {"device,status time,state\n" + many("SEP000AB8001C40,03/04/2005 10:00,ok\n"),
 			`	"FILL-IN",  # "2/1/2006 15:04" (day first) or "1/2/2006 15:04" (the other)? No date tells`, `"2/1/2006 15:04",`},
 		"unknown format": {"device,status time\n" + many("SEP000AB8001C40,10h30 3-Mar 05\n"),
-			`	"FILL-IN",  # times are written like "99a99 9-aaa 99" (9 is a figure, a is a letter): write that moment so`, `"15h04 2-Jan 06",`},
+			`	"FILL-IN",  # times are written like "99a99 9-aaa 99" (9 is a figure, a is a letter): write that moment so, or, where that cannot be (no time of day, words of another language), take this line away and give the column no meaning`, `"15h04 2-Jan 06",`},
 		"unknown words": {"device,operation\nSEP000AB8001C40,einrichten\n" + many("SEP000AB8001C41,delete\n"), `FILL-IN-1 = ["einrichten"]`, ""},
 		"names": {"Apparat;Nr\n" + many("SEP000AB8001C40;"+otherSecret+"\n"),
 			`FILL-IN-1 = ["Nr"]  # could be authentication-string: put that in the place of FILL-IN-1, or take the line away`, `authentication-string = ["Nr"]`},

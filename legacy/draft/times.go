@@ -124,7 +124,8 @@ func (d *draft) formatLines(c *column) []string {
 	switch {
 	case c.times.unknown*10 > c.times.all:
 		lines = append(lines, quoted(dialect.FillIn)+",  # times are written like "+list(c.times.patterns)+
-			" (9 is a figure, a is a letter): write that moment so")
+			" (9 is a figure, a is a letter): write that moment so, or, where that cannot be"+
+			" (no time of day, words of another language), take this line away and give the column no meaning")
 	case c.times.unknown > 0:
 		lines = append(lines, "# some values have no format that is known: "+list(c.times.patterns))
 	}
