@@ -34,6 +34,7 @@ func (p *planner) warnings() []string {
 	warn(without, "pending operations by authentication string without a string in the files: %d. Each gets a generated one: see the CAPF report")
 	warn(short, fmt.Sprintf("pending operations with an authentication string of fewer than %d digits: %%d. Such a string can be found by trying",
 		capf.ShortAuthString))
+	out = append(out, p.aheadOfToday()...)
 	for _, m := range p.reading.machines {
 		for _, place := range m.privateKeys() {
 			out = append(out, fmt.Sprintf("%s: %s: %s", m.name, place, legacy.KeyAdvice(m.isIdentity(place.File))))
@@ -80,6 +81,23 @@ func (m *machineReading) withoutPhones() string {
 		return ""
 	}
 	return paths[0]
+}
+
+// aheadOfToday warns of phones whose record is the newest by a clock that cannot have been right.
+func (p *planner) aheadOfToday() []string {
+	count, first, today := 0, (*record)(nil), p.options.Clock().Add(acrossZones)
+	p.eachTaken(func(r *record) {
+		if r.time.Clock.After(today) {
+			if count++; first == nil {
+				first = r
+			}
+		}
+	})
+	if first == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("records of phones with a time later than today: %d, such as %s. A clock was wrong there: such a record goes before those of other machines, so look whether it is the newer one",
+		count, first.place())}
 }
 
 // isIdentity tells capf.pem, whose key can be of use.
