@@ -92,6 +92,35 @@ func (s *memoryStore) Provenances(_ context.Context, yield func(string, capf.Pro
 	return nil
 }
 
+func (s *memoryStore) TakenPhones(_ context.Context, id int64, yield func(capf.TakenPhone) error) error {
+	for _, device := range slices.Sorted(maps.Keys(s.phones)) {
+		p := s.phones[device]
+		taken := capf.TakenPhone{Device: device, Description: p.Description, AuthMode: p.AuthMode, AuthString: p.AuthString,
+			KeySize: p.KeySize, Last: p.Last, ChangedAt: p.ChangedAt}
+		if p.Imported != nil {
+			if taken.Record = s.numberOf(id, *p.Imported); taken.Record == 0 {
+				taken.Digest, taken.Machine = p.Imported.Digest, p.Imported.Machine
+			}
+		}
+		if err := yield(taken); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// numberOf gives the number of a record among those of a run, from 1; 0 where it is not among them.
+func (s *memoryStore) numberOf(id int64, of capf.ImportRecord) int {
+	for _, run := range s.applied {
+		if run.ID == id {
+			return 1 + slices.IndexFunc(run.records, func(r capf.ImportRecord) bool {
+				return r.Machine == of.Machine && r.File == of.File && r.Line == of.Line && r.Digest == of.Digest
+			})
+		}
+	}
+	return 0
+}
+
 func (s *memoryStore) KnownRecords(_ context.Context, yield func(device, digest string) error) error {
 	for _, run := range s.applied {
 		for _, r := range run.records {

@@ -70,7 +70,10 @@ type RunRows interface {
 type VerifyStore interface {
 	RunList
 	RunRows
-	PhoneStore
+	// TakenPhones gives every phone, in the order of their names, with the record of the run that it comes from.
+	TakenPhones(ctx context.Context, run int64, yield func(capf.TakenPhone) error) error
+	// Certificates gives those of one device, or of all for "".
+	Certificates(ctx context.Context, device string, yield func(capf.Certificate) error) error
 	Anchors(ctx context.Context, kind capf.CertificateKind) ([]capf.Anchor, error)
 }
 

@@ -100,7 +100,7 @@ func VerifyTelling(ctx context.Context, id int64, store VerifyStore, progress fu
 	if err != nil {
 		return nil, err
 	}
-	v := &verifier{store: store, run: run.ID, later: len(later) > 0, found: map[*record]bool{}, progress: progress, lines: newCounted(),
+	v := &verifier{store: store, run: run.ID, later: len(later) > 0, found: map[*record]bool{}, others: map[int]string{}, progress: progress, lines: newCounted(),
 		out: &Verification{Run: run.ID, Differences: []Difference{}, Since: []Difference{}, Superseded: []Superseded{}, changes: capf.RunChanges(runs)}}
 	if v.sources, err = openAgain(run, v.out); err != nil {
 		return nil, err
@@ -155,6 +155,8 @@ type verifier struct {
 	reading  *reading
 	lines    *counted           // kept aside, in the sources
 	found    map[*record]bool   // of which a difference was found
+	stored   []*record          // in the order of the store; nil where it was not read
+	others   map[int]string     // digests of those that are not as they were read, by their numbers from 1
 	left     map[Superseded]int // records without a phone to compare, by what holds in their place
 }
 

@@ -2,87 +2,74 @@ package migrate
 
 import (
 	"context"
-	"errors"
-	"iter"
 	"slices"
 	"strings"
 	"time"
 
-	"capf/legacy"
 	"capf/runtime/capf"
 )
 
-// phones compares the phones in the store with the records that they were taken from. The store gives both, phones and
-// where they come from, in the order of the devices; so neither is kept.
+// phones compares the phones in the store with the records that they were taken from. The store gives them in the order
+// of the groups.
 func (v *verifier) phones(ctx context.Context) error {
-	groups := groupsBy(v.reading.groups())
-	next, stop := iter.Pull2(legacy.Ahead(v.origins(ctx), nil))
-	defer stop()
-	var from provenance
-	var failed error
-	seen := make([]bool, len(groups))
-	err := v.store.Phones(ctx, capf.PhoneFilter{}, func(phone capf.Phone) error {
-		for more := true; from.device < phone.Device && more; {
-			from, failed, more = next()
+	groups := v.reading.groups()
+	gone := func(g *group) {
+		// Only a person removes a phone.
+		if r := g.records[0]; r.known {
+			v.differSince(r.machine, r.file, r.line, g.device, "the phone was removed here")
+			v.superseded(g, nil, ByRemoval, "")
 		}
-		if failed != nil {
-			return failed
+	}
+	next := 0
+	err := eachAhead(func(yield func(capf.TakenPhone) error) error {
+		return v.store.TakenPhones(ctx, v.run, yield)
+	}, nil, func(phone capf.TakenPhone) error {
+		for ; next < len(groups) && groups[next].device < phone.Device; next++ {
+			gone(groups[next])
 		}
-		at, found := groups.place(phone.Device)
-		if !found || from.device != phone.Device {
-			return nil // not of the sources, or added or removed while we look
+		if next < len(groups) && groups[next].device == phone.Device {
+			v.phone(groups[next], &phone)
+			next++
 		}
-		g := *groups[at]
-		g.origin = from.origin
-		v.phone(&g, &phone)
-		seen[at] = true
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for at, g := range groups {
-		// Only a person removes a phone.
-		if r := g.records[0]; !seen[at] && r.known {
-			v.differSince(r.machine, r.file, r.line, g.device, "the phone was removed here")
-			v.superseded(g, nil, ByRemoval, "")
-		}
+	for _, g := range groups[next:] {
+		gone(g)
 	}
 	return nil
 }
 
-// provenance is where the store's version of a phone comes from.
-type provenance struct {
-	device string
-	origin *origin
-}
-
-func (v *verifier) origins(ctx context.Context) iter.Seq2[provenance, error] {
-	return func(yield func(provenance, error) bool) {
-		enough := errors.New("enough")
-		err := v.store.Provenances(ctx, func(device string, from capf.Provenance) error {
-			if !yield(provenance{device, newOrigin(from)}, nil) {
-				return enough
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, enough) {
-			yield(provenance{}, err)
+// takenFrom finds the record that a phone comes from among those of its group; nil where it is none of them.
+func (v *verifier) takenFrom(g *group, phone *capf.TakenPhone) *record {
+	digest := phone.Digest
+	if n := phone.Record; n > 0 && n <= len(v.stored) {
+		other := false
+		if digest, other = v.others[n]; !other {
+			return v.stored[n-1]
 		}
 	}
+	at := slices.IndexFunc(g.records, func(r *record) bool { return r.hasDigest(digest) })
+	if at < 0 {
+		return nil
+	}
+	return g.records[at]
 }
 
 // phone compares one phone.
-func (v *verifier) phone(g *group, phone *capf.Phone) {
-	at := slices.IndexFunc(g.records, func(r *record) bool { return g.origin.imported && r.hasDigest(g.origin.digest) })
-	if at < 0 {
+func (v *verifier) phone(g *group, taken *capf.TakenPhone) {
+	g.origin = &origin{imported: taken.Record > 0 || taken.Digest != "", machine: taken.Machine, changedAt: taken.ChangedAt}
+	r := v.takenFrom(g, taken)
+	if r == nil {
 		v.elsewhere(g)
 		return
 	}
 	v.out.Phones++
-	r := g.records[at]
 	v.superseded(g, r, ByRecord, r.machine)
-	what := g.differences(r, phone)
+	phone := taken.Phone()
+	what := g.differences(r, &phone)
 	if len(what) == 0 {
 		return
 	}

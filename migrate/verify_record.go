@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 
-	"capf/legacy"
 	"capf/runtime/capf"
 )
 
@@ -54,9 +52,13 @@ func (o *inOrder) find(at spot) *record {
 // records compares every record with the one that was stored from its place.
 func (v *verifier) records(ctx context.Context) error {
 	read := v.reading.inOrder()
-	err := v.eachStored(ctx, func(stored capf.ImportRecord) error {
+	err := eachAhead(func(yield func(capf.ImportRecord) error) error {
+		return v.store.ImportRecords(ctx, v.run, yield)
+	}, func(stored capf.ImportRecord) int { return len(stored.Raw) }, func(stored capf.ImportRecord) error {
 		r := read.find(spot{stored.Machine, stored.File, stored.Line})
+		v.stored = append(v.stored, r)
 		if r == nil {
+			v.others[len(v.stored)] = stored.Digest
 			if v.wasRead(stored.Machine) {
 				v.differ(stored.Machine, stored.File, stored.Line, stored.Device, "is in the store, not in the source")
 			}
@@ -67,7 +69,7 @@ func (v *verifier) records(ctx context.Context) error {
 		}
 		r.known, r.verdict = true, stored.Verdict
 		if what := compareRecord(r, &stored); len(what) > 0 {
-			v.found[r] = true
+			v.found[r], v.others[len(v.stored)] = true, stored.Digest
 			v.differ(r.machine, r.file, r.line, stored.Device, strings.Join(what, ", "))
 		}
 		return nil
@@ -78,30 +80,6 @@ func (v *verifier) records(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// eachStored hands out the stored records, while the next ones are fetched.
-func (v *verifier) eachStored(ctx context.Context, yield func(capf.ImportRecord) error) error {
-	enough := errors.New("enough")
-	for stored, err := range legacy.Ahead(func(yield func(capf.ImportRecord, error) bool) {
-		err := v.store.ImportRecords(ctx, v.run, func(stored capf.ImportRecord) error {
-			if !yield(stored, nil) {
-				return enough
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, enough) {
-			yield(capf.ImportRecord{}, err)
-		}
-	}, func(stored capf.ImportRecord) int { return len(stored.Raw) }) {
-		if err == nil {
-			err = yield(stored)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // compareRecord says what is not the same of a record and the one stored from its place.

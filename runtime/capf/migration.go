@@ -111,6 +111,28 @@ type Provenance struct {
 	Changes int64
 }
 
+// TakenPhone is a phone as far as a record can say something of it, with where it comes from.
+type TakenPhone struct {
+	Device      string
+	Description string
+	AuthMode    AuthMode
+	AuthString  AuthenticationString
+	KeySize     KeySize
+	Last        *OperationRecord // without its dates but that of its end; nil for a phone that never had one
+
+	// Record is the number, among those of the run in question and from 1, of the record that the phone was last taken
+	// from. 0: of another run, then Digest is that record's and Machine its source, or of none.
+	Record    int
+	Digest    string
+	Machine   string
+	ChangedAt time.Time // as in Provenance
+}
+
+// Phone gives what is known of the phone.
+func (t *TakenPhone) Phone() Phone {
+	return Phone{Device: t.Device, Description: t.Description, AuthMode: t.AuthMode, AuthString: t.AuthString, KeySize: t.KeySize, Last: t.Last}
+}
+
 // KeptLine is a part of a source that was not understood. It is kept as it was.
 type KeptLine struct {
 	Machine string

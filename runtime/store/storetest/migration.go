@@ -344,4 +344,5 @@ func runMany(s *suite) {
 	}))
 	s.equal("phones", n, count)
 	s.equal("provenances", len(s.provenances()), count)
+	s.equal("phones taken", len(s.taken(id)), count)
 }

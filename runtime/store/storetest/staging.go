@@ -18,6 +18,7 @@ var stagingTests = map[string]func(*suite){
 	"operations that are staged are nobody's":           stagingHidden,
 	"who calls before the run is known to it after":     stagingAttempts,
 	"IDs that are set aside are not given to others":    stagingReserved,
+	"phones are told by the records of a run":           stagingTaken,
 	"more is cleared away than goes into a transaction": stagingClearsMany,
 }
 
