@@ -18,19 +18,24 @@ func (r *reading) groups() []*group {
 	}
 	room := make([]group, phones)
 	out := make([]*group, 0, phones)
-	for from := 0; from < len(records); {
-		to := from + 1
-		for to < len(records) && records[to].device == records[from].device {
-			to++
-		}
+	for len(records) > 0 {
 		one := &room[len(out)]
-		one.device, one.records = records[from].device, records[from:to:to]
+		*one, records = firstGroup(records)
 		out = append(out, one)
-		from = to
 	}
 	return out
 }
 
+// firstGroup cuts the first group off records that are in the order of their devices, and gives those behind it.
+func firstGroup(records []*record) (group, []*record) {
+	to := 1
+	for to < len(records) && records[to].device == records[0].device {
+		to++
+	}
+	return group{device: records[0].device, records: records[:to:to]}, records[to:]
+}
+
+// byDevice gives the records of all machines in the order of their devices, and of those of one in theirs.
 func (r *reading) byDevice() []*record {
 	count := 0
 	for _, m := range r.machines {

@@ -179,20 +179,16 @@ func (r *record) usesString() bool {
 
 func (r *record) position() legacy.Position { return legacy.Position{File: r.file, Line: r.line} }
 
-func (r *record) hexDigest() string {
-	digest := r.hexBytes()
-	return string(digest[:])
-}
+func (r *record) hexDigest() string { return hex.EncodeToString(r.digest[:]) }
 
 // hasDigest tells whether its digest is the one in hex.
-func (r *record) hasDigest(text string) bool {
-	digest := r.hexBytes()
-	return string(digest[:]) == text
-}
+func (r *record) hasDigest(text string) bool { return isHex(r.digest, text) }
 
-func (r *record) hexBytes() (out [2 * sha256.Size]byte) {
-	hex.Encode(out[:], r.digest[:])
-	return out
+// isHex tells whether a digest is the one in hex. It takes no memory.
+func isHex(digest [sha256.Size]byte, text string) bool {
+	var room [2 * sha256.Size]byte
+	hex.Encode(room[:], digest[:])
+	return string(room[:]) == text
 }
 
 // says is the record in a few words, without the authentication string.

@@ -153,6 +153,7 @@ type verifier struct {
 	out      *Verification
 	sources  *sources
 	reading  *reading
+	sorted   <-chan []*record   // by their devices, once they are
 	lines    *counted           // kept aside, in the sources
 	found    map[*record]bool   // of which a difference was found
 	stored   []*record          // in the order of the store; nil where it was not read
@@ -181,6 +182,9 @@ func (v *verifier) read(ctx context.Context) error {
 		before += len(m.records)
 	}
 	v.reading.number()
+	sorted := make(chan []*record, 1)
+	v.sorted = sorted
+	go func() { sorted <- v.reading.byDevice() }() // beside the records' comparison, which changes neither order nor number
 	return nil
 }
 

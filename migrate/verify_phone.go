@@ -10,36 +10,39 @@ import (
 )
 
 // phones compares the phones in the store with the records that they were taken from. The store gives them in the order
-// of the groups.
+// of the records' devices; so no groups are kept.
 func (v *verifier) phones(ctx context.Context) error {
-	groups := v.reading.groups()
-	gone := func(g *group) {
-		// Only a person removes a phone.
-		if r := g.records[0]; r.known {
-			v.differSince(r.machine, r.file, r.line, g.device, "the phone was removed here")
-			v.superseded(g, nil, ByRemoval, "")
-		}
-	}
-	next := 0
+	records := <-v.sorted
 	err := eachAhead(func(yield func(capf.TakenPhone) error) error {
 		return v.store.TakenPhones(ctx, v.run, yield)
 	}, nil, func(phone capf.TakenPhone) error {
-		for ; next < len(groups) && groups[next].device < phone.Device; next++ {
-			gone(groups[next])
-		}
-		if next < len(groups) && groups[next].device == phone.Device {
-			v.phone(groups[next], &phone)
-			next++
+		records = v.removed(records, func(device string) bool { return device < phone.Device })
+		if len(records) > 0 && records[0].device == phone.Device {
+			var g group
+			g, records = firstGroup(records)
+			v.phone(&g, &phone)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, g := range groups[next:] {
-		gone(g)
-	}
+	v.removed(records, func(string) bool { return true })
 	return nil
+}
+
+// removed tells of the groups in front that the store does not have, and gives the records behind them. Only a person
+// removes a phone.
+func (v *verifier) removed(records []*record, lacks func(device string) bool) []*record {
+	for len(records) > 0 && lacks(records[0].device) {
+		var g group
+		g, records = firstGroup(records)
+		if r := g.records[0]; r.known {
+			v.differSince(r.machine, r.file, r.line, g.device, "the phone was removed here")
+			v.superseded(&g, nil, ByRemoval, "")
+		}
+	}
+	return records
 }
 
 // takenFrom finds the record that a phone comes from among those of its group; nil where it is none of them.

@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -86,8 +85,7 @@ func (v *verifier) records(ctx context.Context) error {
 func compareRecord(r *record, stored *capf.ImportRecord) []string {
 	var out []string
 	raw := sha256.Sum256(stored.Raw)
-	var digest [sha256.Size]byte
-	if n, err := hex.Decode(digest[:], []byte(stored.Digest)[:min(len(stored.Digest), 2*len(digest))]); err != nil || n != len(digest) || digest != raw {
+	if !isHex(raw, stored.Digest) {
 		out = append(out, "the stored bytes are not those of the stored digest")
 	}
 	if raw != r.digest {
