@@ -50,7 +50,7 @@ func (v *verifier) takenFrom(g *group, phone *capf.TakenPhone) *record {
 	digest := phone.Digest
 	if n := phone.Record; n > 0 && n <= len(v.stored) {
 		other := false
-		if digest, other = v.others[n]; !other {
+		if digest, other = v.others[n]; !other && v.stored[n-1].device == g.device {
 			return v.stored[n-1]
 		}
 	}

@@ -123,6 +123,9 @@ func TestVerify(t *testing.T) {
 		{"a phone from no record", func(_ *testing.T, _ []source.Spec, s *memoryStore) {
 			s.phones[moved].Imported.Digest = strings.Repeat("0", 64)
 		}, SourceUnchanged, []string{moved + ": the phone in the store does not come from the record"}, nil},
+		{"a phone from the record of another", func(_ *testing.T, _ []source.Spec, s *memoryStore) {
+			s.phones[moved].Imported = s.phones[pending].Imported
+		}, SourceUnchanged, []string{moved + ": the phone in the store does not come from the record"}, nil},
 
 		{"a phone by a person", func(t *testing.T, _ []source.Spec, s *memoryStore) {
 			s.change(t, capf.PhoneChange{Device: pending, Operation: ptr(capf.OperationNone)})
