@@ -15,6 +15,9 @@ const clearBatch = 1000
 // time finds what this one could not finish.
 func (s *Store) clearUnapplied(ctx context.Context) error {
 	return s.load(ctx, func(l *loader) error {
+		if err := s.giveUp(ctx, l); err != nil {
+			return err
+		}
 		if err := s.clearNewPhones(ctx, l); err != nil {
 			return err
 		}
@@ -43,6 +46,14 @@ func (s *Store) clearUnapplied(ctx context.Context) error {
 	})
 }
 
+// giveUp sees that nobody goes on with a run of which a part has been cleared away, where clearing does not come to its end.
+func (s *Store) giveUp(ctx context.Context, l *loader) error {
+	return s.inTurns(ctx, l, func() (bool, error) {
+		_, err := l.checks.Exec(`UPDATE migration_runs SET basis = '' WHERE applied_at IS NULL`)
+		return false, err
+	})
+}
+
 // clearNewPhones removes new phones with their operations, which nothing else leads to, and then their table.
 func (s *Store) clearNewPhones(ctx context.Context, l *loader) error {
 	if _, made, err := nextSchema(l.checks); err != nil || made == "" {
@@ -65,7 +76,9 @@ func (s *Store) clearNewPhones(ctx context.Context, l *loader) error {
 
 // clearUpdated removes what was staged of phones that the store has.
 func (s *Store) clearUpdated(ctx context.Context, l *loader) error {
-	return s.inTurns(ctx, l, func() (bool, error) { return clearPhones(l.checks, "staged_phones") })
+	return s.inTurns(ctx, l, func() (bool, error) {
+		return clearPhones(l.checks, "staged_phones")
+	})
 }
 
 // clearPhones clears some phones of a table of staged ones, and the operations that are staged with them. It says whether
