@@ -12,20 +12,31 @@ import (
 // The statements that make a staged run visible; ?1 is the run, ?2 the time, ?3 who ran it.
 const (
 	// Operations of ours that the run replaces, or ends because the sources have none. Chosen by their IDs: by whether they
-	// are pending SQLite would go through all that are, and through all that is staged for each.
-	endByRun = `UPDATE operations SET
-		ending = iif((SELECT s.replaces FROM staged_phones s WHERE s.device = operations.device), 'replaced', 'withdrawn'),
-		ended_at = ?2, ended_by = ?3, detail = 'migration run ' || ?1, serving = ''
-		WHERE id IN (SELECT b.pending_operation FROM staged_phones s CROSS JOIN phones_before b ON b.run = +?1 AND b.device = s.device
-		WHERE s.run = +?1 AND b.pending_operation IS NOT s.last_operation)`
+	// are pending SQLite would go through all that are.
+	endByRun = `UPDATE operations SET ending = (SELECT e.ending FROM staged_endings e WHERE e.id = operations.id),
+		ended_at = ?2, ended_by = ?3, detail = 'migration run ' || ?1, serving = '' WHERE id IN (SELECT id FROM staged_endings)`
 
-	phonesOfRun = `UPDATE phones SET description = s.description, auth_mode = s.auth_mode, auth_string = s.auth_string,
-		key_size = s.key_size, security_mode = s.security_mode, last_operation = s.last_operation, result = s.result,
-		result_mark = (SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = s.device),
-		changes = s.expected + 1, changed_at = NULL, imported = s.record
-		FROM staged_phones s WHERE s.run = +?1 AND phones.device = s.device`
+	// Phones that are as their images have them, which finds those that are not on the way: to look at all of them before
+	// takes half as long as to write them. Offered as rows that are there already, since SQLite would gather what an UPDATE
+	// takes from other tables first. A phone that is not there becomes a row that selectGone finds.
+	phonesOfRun = `INSERT INTO phones (device, description, auth_mode, auth_string, key_size, security_mode, last_operation, lsc_known, mic,
+		last_session, last_address, last_tls, result, result_mark, changes, imported)
+		SELECT s.device, s.description, s.auth_mode, s.auth_string, s.key_size, s.security_mode, s.last_operation, 'gone', '',
+		b.last_session, '', '', s.result, b.result_mark, s.expected + 1, s.record
+		FROM staged_phones s CROSS JOIN phones_before b ON b.run = +?1 AND b.device = s.device WHERE s.run = +?1
+		ON CONFLICT (device) DO UPDATE SET description = excluded.description, auth_mode = excluded.auth_mode,
+		auth_string = excluded.auth_string, key_size = excluded.key_size, security_mode = excluded.security_mode,
+		last_operation = excluded.last_operation, result = excluded.result,
+		result_mark = (SELECT coalesce(max(a.id), 0) FROM attempts a WHERE a.device = phones.device),
+		changes = excluded.changes, changed_at = NULL, imported = excluded.imported
+		WHERE phones.changes = excluded.changes - 1 AND phones.last_session IS excluded.last_session
+		AND phones.result_mark = excluded.result_mark`
 
-	attemptsOfRun = `UPDATE attempts SET known = 1 WHERE known = 0 AND device IN (SELECT device FROM staged_phones WHERE run = +?1)`
+	selectGone = `SELECT device FROM phones WHERE lsc_known = 'gone' LIMIT +?1`
+
+	// Those of devices that are no phones are few.
+	attemptsOfRun = `UPDATE attempts SET known = 1 WHERE known = 0 AND device IN (SELECT s.device FROM attempts a
+		CROSS JOIN staged_phones s ON s.device = a.device WHERE a.known = 0 AND s.run = +?1)`
 
 	anchorsOfRun = `INSERT INTO anchors (kind, subject, serial, not_before, not_after, der, sha256, key_sha256, origin, added_at)
 		SELECT 'lsc', subject, serial, not_before, not_after, der, sha256, key_sha256, origin, ?2
@@ -45,7 +56,7 @@ const (
 const (
 	wrongStringsBefore = `INSERT INTO wrong_strings_before (run, device, operation, address, count, last_at)
 		SELECT ?1, w.device, w.operation, w.address, w.count, w.last_at
-		FROM wrong_strings w JOIN phones_before b ON b.run = +?1 AND b.device = w.device AND b.pending_operation = w.operation`
+		FROM wrong_strings w CROSS JOIN phones_before b ON b.run = +?1 AND b.device = w.device AND b.pending_operation = w.operation`
 
 	parametersBefore = `INSERT INTO run_parameters (run, name, value, changed_at, changed_by)
 		SELECT ?1, name, value, ?2, ?3 FROM staged_parameters WHERE run = +?1 AND name NOT IN (SELECT name FROM parameters)`
@@ -104,7 +115,7 @@ func (s *Store) applyRun(tx *store.Statements, added newPhones, summary string) 
 	if err := checkStaged(tx, run); err != nil {
 		return err
 	}
-	if err := s.checkUnchanged(tx, added); err != nil {
+	if err := s.updatePhones(tx, added); err != nil {
 		return err
 	}
 	by, err := runner(tx, run)
@@ -139,16 +150,27 @@ func (s *Store) writeRun(tx *store.Statements, run, now int64, by, summary strin
 	return s.audit(tx, by, "migrate run", fmt.Sprintf("run %d", run), summary)
 }
 
-// checkUnchanged compares the phones with those that the run was planned with.
-func (s *Store) checkUnchanged(tx *store.Statements, added newPhones) error {
-	if err := s.refreshBefore(tx, added.run); err != nil {
+// updatePhones writes the phones that are updated. CodeConflict where one is not as the run was planned with it, or one
+// that is new has been added.
+func (s *Store) updatePhones(tx *store.Statements, of newPhones) error {
+	written, err := tx.Exec(phonesOfRun, of.run)
+	if err != nil {
 		return err
 	}
-	there, err := added.addedMeanwhile(tx, mostNamed)
-	if err == nil && len(there) > 0 {
-		err = changedSince(there)
+	changed, err := of.gone(tx)
+	if err == nil && len(changed) == 0 {
+		changed, err = of.addedMeanwhile(tx, mostNamed)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if len(changed) > 0 {
+		return changedSince(changed)
+	}
+	if written != of.updated {
+		return s.updateOutdated(tx, of.run)
+	}
+	return nil
 }
 
 func makeVisible(tx *store.Statements, run, now int64, by string) error {
@@ -159,7 +181,6 @@ func makeVisible(tx *store.Statements, run, now int64, by string) error {
 		{wrongStringsBefore, []any{run}},
 		{parametersBefore, []any{run, now, by}},
 		{endByRun, []any{run, now, by}},
-		{phonesOfRun, []any{run}},
 		{attemptsOfRun, []any{run}},
 		{anchorsOfRun, []any{run, now}},
 		{certificatesOfRun, []any{run, now}},
@@ -167,6 +188,7 @@ func makeVisible(tx *store.Statements, run, now int64, by string) error {
 		// Authentication strings must not stay in what was staged. One run is staged at a time; to
 		// delete without a condition is quick.
 		{`DELETE FROM staged_phones`, nil},
+		{`DELETE FROM staged_endings`, nil},
 		{`DELETE FROM staged_certificates`, nil},
 		{`DELETE FROM staged_parameters`, nil},
 	} {

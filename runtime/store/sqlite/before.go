@@ -26,11 +26,16 @@ const (
 
 	selectStagedAfter = `SELECT device FROM staged_phones WHERE device > +?1 ORDER BY device LIMIT 1 OFFSET +?2`
 
-	// A session notes when it began and how its line broke, and does not count that as a change of the phone.
-	selectOutdated = `SELECT s.device, p.changes IS NOT s.expected FROM staged_phones s
-		LEFT JOIN phones_before b ON b.run = +?1 AND b.device = s.device LEFT JOIN phones p ON p.device = s.device
-		WHERE s.run = +?1 AND (p.changes IS NOT s.expected OR b.device IS NULL OR p.last_session IS NOT b.last_session
-		OR p.result IS NOT b.result OR p.result_mark <> b.result_mark) ORDER BY s.device`
+	// The operations that end with the run. That one is pending stays so, or its phone counts a change.
+	endingsOfRun = `INSERT OR REPLACE INTO staged_endings (id, ending) SELECT b.pending_operation, iif(s.replaces, 'replaced', 'withdrawn')
+		FROM staged_phones s CROSS JOIN phones_before b ON b.run = +?1 AND b.device = s.device
+		WHERE s.run = +?1 AND s.device > ?3 AND s.device <= ?4 AND b.pending_operation IS NOT s.last_operation
+		AND b.pending_operation IS NOT NULL ORDER BY b.pending_operation`
+
+	// Those that phonesOfRun has not written. A session notes when it began and how its line broke, and does not count
+	// that as a change of the phone.
+	selectOutdated = `SELECT s.device, p.changes IS NOT s.expected FROM staged_phones s LEFT JOIN phones p ON p.device = s.device
+		WHERE s.run = +?1 AND p.imported IS NOT s.record ORDER BY s.device`
 
 	// Of a run that was rolled back, or will not be applied any more, nothing is gone back to.
 	clearBefore = `DELETE FROM phones_before WHERE (run, device) IN (SELECT run, device FROM phones_before WHERE run IN
@@ -43,7 +48,7 @@ const lastDevice = "\U0010FFFF"
 // beforeAtOnce is after how many phones the clock is looked at.
 const beforeAtOnce = 256
 
-// keepBefore writes the images of all phones that a run updates.
+// keepBefore writes the images of all phones that a run updates, and which operations end with it.
 func (s *Store) keepBefore(ctx context.Context, run int64) error {
 	after := ""
 	return s.load(ctx, func(l *loader) error {
@@ -68,13 +73,22 @@ func (s *Store) keepSome(tx *store.Statements, run int64, after string) (upTo st
 	if !left {
 		upTo = lastDevice
 	}
-	_, err = tx.Exec(phonesBefore, run, s.now().Unix(), after, upTo)
-	return upTo, left, err
+	if after == "" {
+		if _, err := tx.Exec(`DELETE FROM staged_endings`); err != nil { // of a run that was cut
+			return "", false, err
+		}
+	}
+	for _, query := range []string{phonesBefore, endingsOfRun} {
+		if _, err := tx.Exec(query, run, s.now().Unix(), after, upTo); err != nil {
+			return "", false, err
+		}
+	}
+	return upTo, left, nil
 }
 
-// refreshBefore brings the images up to date, under the lock. CodeConflict where a phone has changed since the run was
-// planned with it.
-func (s *Store) refreshBefore(tx *store.Statements, run int64) error {
+// updateOutdated brings the images up to date of the phones that are not as those have them, under the lock, and writes
+// the phones. CodeConflict where a phone has changed since the run was planned with it.
+func (s *Store) updateOutdated(tx *store.Statements, run int64) error {
 	var outdated, changed []string
 	err := tx.Each(func(cursor store.Scanner) error {
 		var device string
@@ -93,15 +107,33 @@ func (s *Store) refreshBefore(tx *store.Statements, run int64) error {
 	}
 	now := s.now().Unix()
 	for _, device := range outdated {
-		if _, err := tx.Exec(phoneBefore, run, now, device); err != nil {
+		if err := updateOne(tx, run, now, device); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// phoneBefore is phonesBefore for one phone.
-var phoneBefore = strings.Replace(phonesBefore, "s.device > ?3 AND s.device <= ?4", "s.device = ?3", 1)
+// ofOne has a statement for phones from ?3 up to ?4, or for all of a run, take the phone ?3.
+func ofOne(query string) string {
+	query = strings.Replace(query, " AND s.device > ?3 AND s.device <= ?4", "", 1)
+	return strings.Replace(query, "WHERE s.run = +?1", "WHERE s.run = +?1 AND s.device = ?3", 1)
+}
+
+var phoneBefore, endingOfPhone, phoneOfRun = ofOne(phonesBefore), ofOne(endingsOfRun), ofOne(phonesOfRun)
+
+func updateOne(tx *store.Statements, run, now int64, device string) error {
+	for _, query := range []string{phoneBefore, endingOfPhone} {
+		if _, err := tx.Exec(query, run, now, device); err != nil {
+			return err
+		}
+	}
+	written, err := tx.Exec(phoneOfRun, run, now, device)
+	if err == nil && written != 1 {
+		err = changedSince([]string{device})
+	}
+	return err
+}
 
 // mostNamed is how many phones an error names.
 const mostNamed = 3

@@ -77,6 +77,9 @@ func (s *Store) clearNewPhones(ctx context.Context, l *loader) error {
 // clearUpdated removes what was staged of phones that the store has.
 func (s *Store) clearUpdated(ctx context.Context, l *loader) error {
 	return s.inTurns(ctx, l, func() (bool, error) {
+		if _, err := l.checks.Exec(`DELETE FROM staged_endings`); err != nil {
+			return false, err
+		}
 		return clearPhones(l.checks, "staged_phones")
 	})
 }

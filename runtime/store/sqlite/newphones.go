@@ -98,18 +98,29 @@ const resumedLate = 3600
 // newPhones says what is to be made visible. It is looked up before the lock is taken: counting takes a while.
 type newPhones struct {
 	run, started int64
+	updated      int64 // phones that are there and change
 	any          bool
 	fewOld       bool // there are fewer phones now than are added
 }
 
 func (s *Store) newPhonesOf(run int64) (newPhones, error) {
 	out := newPhones{run: run}
-	if _, err := s.reads.First(store.Into(&out.started), `SELECT started_at FROM migration_runs WHERE id = +?1`, run); err != nil {
+	_, err := s.reads.First(store.Into(&out.started, &out.updated),
+		`SELECT started_at, (SELECT count(*) FROM staged_phones WHERE run = +?1) FROM migration_runs WHERE id = +?1`, run)
+	if err != nil {
 		return out, err
 	}
-	_, err := s.reads.First(store.Into(&out.any, &out.fewOld), `SELECT EXISTS (SELECT 1 FROM phones_next),
+	_, err = s.reads.First(store.Into(&out.any, &out.fewOld), `SELECT EXISTS (SELECT 1 FROM phones_next),
 		EXISTS (SELECT 1 FROM phones_next LIMIT 1 OFFSET (SELECT count(*) FROM phones))`)
 	return out, err
+}
+
+// gone names phones that are to be updated and are not there any more.
+func (n newPhones) gone(tx *store.Statements) ([]string, error) {
+	if n.updated == 0 {
+		return nil, nil
+	}
+	return store.Collect(tx, scanText, selectGone, mostNamed)
 }
 
 // addedMeanwhile names phones that are there and should not be.

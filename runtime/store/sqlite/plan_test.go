@@ -110,14 +110,19 @@ func TestTablesAreStrict(t *testing.T) {
 func TestRunsGoByAnIndex(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "capf.db"), nil)
 	for query, want := range map[string][]string{
-		endByRun:       {"SEARCH operations USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH b USING PRIMARY KEY (run=? AND device=?)", "SEARCH s USING PRIMARY KEY (device=?)"},
-		phonesOfRun:    {"SEARCH phones USING PRIMARY KEY (device=?)", "attempts_device (device=?)"},
-		pendingOfRun:   {"SEARCH operations USING INTEGER PRIMARY KEY (rowid=?)"},
-		selectOutdated: {"SEARCH b USING PRIMARY KEY (run=? AND device=?)", "SEARCH p USING PRIMARY KEY (device=?)"},
-		phoneBefore:    {"SEARCH s USING PRIMARY KEY (device=?)", "operations_pending (device=?)"},
-		clearBefore:    {"SEARCH phones_before USING PRIMARY KEY (run=? AND device=?)"},
+		endByRun:           {"SEARCH operations USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)"},
+		endingsOfRun:       {"SEARCH s USING PRIMARY KEY (device>? AND device<?)", "SEARCH b USING PRIMARY KEY (run=? AND device=?)"},
+		phonesOfRun:        {"SEARCH b USING PRIMARY KEY (run=? AND device=?)", "attempts_device (device=?)"},
+		phoneOfRun:         {"SEARCH s USING PRIMARY KEY (device=?)", "SEARCH b USING PRIMARY KEY (run=? AND device=?)", "attempts_device (device=?)"},
+		attemptsOfRun:      {"attempts_unknown", "SEARCH s USING PRIMARY KEY (device=?)"},
+		pendingOfRun:       {"SEARCH operations USING INTEGER PRIMARY KEY (rowid=?)"},
+		selectOutdated:     {"SEARCH p USING PRIMARY KEY (device=?)"},
+		phoneBefore:        {"SEARCH s USING PRIMARY KEY (device=?)", "operations_pending (device=?)"},
+		endingOfPhone:      {"SEARCH s USING PRIMARY KEY (device=?)", "SEARCH b USING PRIMARY KEY (run=? AND device=?)"},
+		wrongStringsBefore: {"SEARCH b USING PRIMARY KEY (run=? AND device=?)"},
+		clearBefore:        {"SEARCH phones_before USING PRIMARY KEY (run=? AND device=?)"},
 	} {
-		plan := queryPlan(t, s, query, 1, 2, "by")
+		plan := queryPlan(t, s, query, 1, 2, "by", "z")
 		for _, step := range want {
 			if !strings.Contains(plan, step) {
 				t.Errorf("%s: the plan lacks %q:\n%s", query, step, plan)

@@ -18,15 +18,21 @@ const (
 
 	// An operation of before that went on, and has expired since, keeps its result. The count of changes goes on:
 	// whoever has read the phone since must find out.
-	restorePhones = `UPDATE phones SET description = b.description, auth_mode = b.auth_mode,
-		auth_string = iif(o.ending <> '' OR b.string_until < ?2, NULL, b.auth_string),
-		key_size = b.key_size, security_mode = b.security_mode, last_operation = b.last_operation,
-		result = iif(o.ending = 'expired', phones.result, b.result),
-		result_mark = iif(o.ending = 'expired', phones.result_mark, b.result_mark),
-		changes = phones.changes + 1, changed_at = b.changed_at, imported = b.imported
-		FROM phones_before b JOIN undo_phones u ON u.device = b.device AND u.kept IS NULL
-		LEFT JOIN operations o ON o.id = b.pending_operation
-		WHERE b.run = +?1 AND phones.device = b.device`
+	//
+	// Offered as rows that are there already, as those of a run (apply.go). In last_tls such a row has how the operation of
+	// before has ended.
+	restorePhones = `INSERT INTO phones (device, description, auth_mode, auth_string, key_size, security_mode, last_operation, lsc_known, mic,
+		last_address, last_tls, result, result_mark, changes, changed_at, imported)
+		SELECT b.device, b.description, b.auth_mode, iif(o.ending <> '' OR b.string_until < ?2, NULL, b.auth_string), b.key_size,
+		b.security_mode, b.last_operation, 'gone', '', '', coalesce(o.ending, ''), b.result, b.result_mark, 1, b.changed_at, b.imported
+		FROM undo_phones u CROSS JOIN phones_before b ON b.run = +?1 AND b.device = u.device
+		LEFT JOIN operations o ON o.id = b.pending_operation WHERE u.kept IS NULL
+		ON CONFLICT (device) DO UPDATE SET description = excluded.description, auth_mode = excluded.auth_mode,
+		auth_string = excluded.auth_string, key_size = excluded.key_size, security_mode = excluded.security_mode,
+		last_operation = excluded.last_operation,
+		result = iif(excluded.last_tls = 'expired', phones.result, excluded.result),
+		result_mark = iif(excluded.last_tls = 'expired', phones.result_mark, excluded.result_mark),
+		changes = phones.changes + 1, changed_at = excluded.changed_at, imported = excluded.imported`
 
 	removePhones = `DELETE FROM phones WHERE device` + addedAndRestored
 

@@ -18,5 +18,11 @@ CREATE TABLE staged_phones (
     replaces       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The pending operations of phones that a run updates which end with it: `ending` is how.
+CREATE TABLE staged_endings (
+    id     INTEGER PRIMARY KEY,
+    ending TEXT    NOT NULL
+) STRICT;
+
 -- What was staged with the table as it was is staged again.
 UPDATE migration_runs SET basis = '' WHERE applied_at IS NULL;
