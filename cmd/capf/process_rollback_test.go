@@ -79,11 +79,17 @@ func (i *installation) copied(t *testing.T, name string) *installation {
 	return same
 }
 
-// rollBackUntil rolls run 2 back and kills the process as soon as the WAL is longer than so many bytes; -1: never. It
-// gives the greatest length that it has seen.
+// rollBackUntil rolls run 2 back and kills the process as soon as the WAL is longer than so many bytes; -1: never.
 func (i *installation) rollBackUntil(t *testing.T, limit int64) (grown int64) {
 	t.Helper()
-	command := i.command("migrate", "rollback", "2")
+	return i.killedAt(t, limit, "migrate", "rollback", "2")
+}
+
+// killedAt kills a command as soon as the WAL is longer than so many bytes; -1: never. It gives the greatest length that it
+// has seen.
+func (i *installation) killedAt(t *testing.T, limit int64, arguments ...string) (grown int64) {
+	t.Helper()
+	command := i.command(arguments...)
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
