@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"capf/runtime/capf"
 	"capf/runtime/checklist"
@@ -32,7 +33,7 @@ func (c *checklistCommand) Run(app *app) error {
 func printSteps(app *app, steps []checklist.Step) error {
 	list := app.list("step", "what", "state", "evidence", "next")
 	for _, one := range steps {
-		if err := list.add(one.Number, one.What, one.State, one.Evidence, one.Next); err != nil {
+		if err := list.add(one.Number, one.What, one.State, one.Evidence, app.onThisData(one.Next)); err != nil {
 			return err
 		}
 	}
@@ -49,7 +50,7 @@ func printDevices(app *app, facts *checklist.Facts, stories []*capf.Story) error
 		steps := checklist.Device(facts, story)
 		open, all = open+checklist.Open(steps), all+len(steps)
 		for _, one := range steps {
-			if err := list.add(story.Phone.Device, one.Number, one.What, one.State, one.Evidence, one.Next); err != nil {
+			if err := list.add(story.Phone.Device, one.Number, one.What, one.State, one.Evidence, app.onThisData(one.Next)); err != nil {
 				return err
 			}
 		}
@@ -58,6 +59,11 @@ func printDevices(app *app, facts *checklist.Facts, stories []*capf.Story) error
 		return err
 	}
 	return stillOpen(open, all)
+}
+
+// onThisData has the commands in a text be those that work on this data directory, as they are pasted into a shell.
+func (a *app) onThisData(text string) string {
+	return strings.ReplaceAll(text, "`capf ", "`"+a.commandLine()+" ")
 }
 
 func stillOpen(open, all int) error {
