@@ -169,7 +169,11 @@ func (p *planner) consult(ctx context.Context) error {
 		return err
 	}
 	err = p.store.KnownRecords(ctx, func(device, digest string) error {
-		if g := by.find(device); g != nil && g.origin != nil {
+		switch g := by.find(device); {
+		case g == nil:
+		case g.origin == nil:
+			g.removed = true
+		default:
 			g.recognise(digest)
 		}
 		return nil

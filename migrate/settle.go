@@ -13,6 +13,8 @@ type group struct {
 	records []*record
 	origin  *origin     // nil: the store does not have the phone
 	phone   *capf.Phone // the store's, where it matters
+	// removed tells that an earlier run has read a record of the phone and the store does not have it any more.
+	removed bool
 }
 
 // origin is what the store knows of where its version of a phone comes from.

@@ -34,6 +34,7 @@ func (p *planner) warnings() []string {
 	warn(without, "pending operations by authentication string without a string in the files: %d. Each gets a generated one: see the CAPF report")
 	warn(short, fmt.Sprintf("pending operations with an authentication string of fewer than %d digits: %%d. Such a string can be found by trying",
 		capf.ShortAuthString))
+	out = append(out, p.comingBack()...)
 	out = append(out, p.aheadOfToday()...)
 	for _, m := range p.reading.machines {
 		for _, place := range m.privateKeys() {
@@ -81,6 +82,21 @@ func (m *machineReading) withoutPhones() string {
 		return ""
 	}
 	return paths[0]
+}
+
+// comingBack warns of phones that somebody has removed here and that sources still have.
+func (p *planner) comingBack() []string {
+	var back []string
+	for i := range p.outcomes {
+		if out := &p.outcomes[i]; p.groups[i].removed && out.record != nil && !out.open() {
+			back = append(back, p.groups[i].device)
+		}
+	}
+	if len(back) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("phones that were removed here since an earlier run took them over, and come back: %d, such as %s. Where that is not wanted: `capf phone remove`",
+		len(back), back[0])}
 }
 
 // aheadOfToday warns of phones whose record is the newest by a clock that cannot have been right.

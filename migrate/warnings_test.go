@@ -22,3 +22,24 @@ func TestRecordsAheadOfToday(t *testing.T) {
 		t.Errorf("warnings %q of what may be right", got)
 	}
 }
+
+// Somebody has removed a phone that a run had taken over. A run that reads more brings it back, and says so.
+func TestRemovedPhonesComeBack(t *testing.T) {
+	row := func(device string) string {
+		return device + ",No Pending Operation,Upgrade Success,2005-03-01 10:00:00,,,,"
+	}
+	store := newMemoryStore()
+	east := []string{row("SEP000AB8001C40"), row("SEP000AB8001C41")}
+	mustRun(t, phoneFolders(t, map[string][]string{"east": east}), testOptions(), store)
+	delete(store.phones, "SEP000AB8001C41")
+	specs := phoneFolders(t, map[string][]string{"east": east, "west": {row("SEP000AB8001C42")}})
+	const want = "phones that were removed here since an earlier run took them over, and come back: 1, such as SEP000AB8001C41. "
+	report := mustRun(t, specs, testOptions(), store)
+	if got := strings.Join(report.Warnings, "\n"); !strings.HasPrefix(got, want) || report.Counts.New != 2 {
+		t.Errorf("warnings %q, %d new", got, report.Counts.New)
+	}
+	specs = phoneFolders(t, map[string][]string{"east": east, "south": {row("SEP000AB8001C43")}})
+	if got := mustPlan(t, specs, testOptions(), store).Warnings; len(got) > 0 {
+		t.Errorf("warnings %q, though no phone is gone", got)
+	}
+}
