@@ -56,7 +56,10 @@ func Open(database legacy.Input, logs []legacy.Input) (*File, error) {
 				out.Unknown = append(out.Unknown, c.name)
 			}
 		}
-		return opened.check(ctx, t)
+		if err := opened.check(ctx, t); err != nil {
+			return err
+		}
+		return out.missesLog(ctx, opened)
 	}, func(t *table, r row) bool {
 		out.certificates(t, r)
 		return true
@@ -72,6 +75,18 @@ func Open(database legacy.Input, logs []legacy.Input) (*File, error) {
 
 func (f *File) note(line int, severity legacy.Severity, reason string) {
 	f.Findings = append(f.Findings, legacy.Finding{Position: legacy.Position{File: f.database.File, Line: line}, Severity: severity, Reason: reason})
+}
+
+// missesLog says where a log may have been forgotten: one that the daemon had open has the newest rows.
+func (f *File) missesLog(ctx context.Context, opened *copied) error {
+	var mode string
+	if err := opened.conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if mode == "wal" && len(f.logs) == 0 {
+		f.note(0, legacy.Note, "is written with a log, and none (-wal) lies beside it: right where the daemon was stopped before it was copied, else its newest rows are missing")
+	}
+	return nil
 }
 
 // certificates takes those of a row, and says where they do not go with it.

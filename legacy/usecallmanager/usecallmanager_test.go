@@ -242,6 +242,9 @@ func TestLiveLog(t *testing.T) {
 	if got, _ := items(t, alone); len(got) != 1 {
 		t.Errorf("without its log: %q", got)
 	}
+	if len(file.Findings) != 0 || len(alone.Findings) != 1 || !strings.Contains(alone.Findings[0].Reason, "its newest rows are missing") {
+		t.Errorf("found %v with its log, %v without", file.Findings, alone.Findings)
+	}
 }
 
 // A journal beside a database that was copied in the middle of a write takes the write back.
