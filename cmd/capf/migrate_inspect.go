@@ -38,7 +38,7 @@ func (c *migrateInspectCommand) Run(app *app) error {
 		app.say("capf: %s", problem)
 	}
 	return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("%d problems keep the sources from being read", len(found.Problems)),
-		Hint: "mend them, or describe the files with --dialect"}
+		Hint: "each says what to do about it"}
 }
 
 func printInspection(app *app, found *migrate.Inspection) error {
