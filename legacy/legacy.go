@@ -72,6 +72,15 @@ func OneLine(errors []error) string {
 	return strings.Join(texts, "; ")
 }
 
+// Counted is a number of things for a person: "1 column", "3 columns". Their name is given for one of them, and takes
+// an s for any other number.
+func Counted(count int, one string) string {
+	if count == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", count, one)
+}
+
 // Input is a file that can be read more than once: dialects are found by reading it through.
 type Input struct {
 	// File is the name that positions carry.

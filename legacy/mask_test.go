@@ -116,6 +116,14 @@ func TestPositions(t *testing.T) {
 	}
 }
 
+func TestCounted(t *testing.T) {
+	for count, want := range map[int]string{0: "0 columns", 1: "1 column", 2: "2 columns"} {
+		if got := legacy.Counted(count, "column"); got != want {
+			t.Errorf("Counted(%d) is %q, want %q", count, got, want)
+		}
+	}
+}
+
 func TestTimes(t *testing.T) {
 	clock := time.Date(2005, 3, 4, 5, 6, 7, 0, time.UTC)
 	for want, given := range map[string]legacy.Time{

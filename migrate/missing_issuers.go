@@ -133,18 +133,11 @@ func (p *planner) missingIssuers() []Missing {
 			What: MissingIssuer, Machine: key.machine, Subjects: []string{key.issuer}, Stops: true,
 			Phones: len(devices), Devices: devices[:min(len(devices), mostDevices)],
 			Why: fmt.Sprintf("%s LSCs of %s, issued by %s, of which no certificate was found that is trusted", where,
-				phonesInWords(len(devices)), shortened(key.issuer)),
+				capf.Counted(len(devices), "phone"), shortened(key.issuer)),
 			Do: "copy the `*.0` files of the CAPF folder of the machine on which it ran, or name its certificate with --anchor",
 		})
 	}
 	return out
-}
-
-func phonesInWords(count int) string {
-	if count == 1 {
-		return "1 phone"
-	}
-	return fmt.Sprintf("%d phones", count)
 }
 
 // recordsWithoutIssuer finds machines whose records say that they installed LSCs, and of whose CAPF there is no
@@ -167,7 +160,7 @@ func (p *planner) recordsWithoutIssuer(claims claims) []Missing {
 		out = append(out, Missing{
 			What: MissingIssuer, Machine: m.name, Phones: devices.count, Devices: devices.first, Do: do, Stops: expected,
 			Why: fmt.Sprintf("the records of %s say that %s got an LSC there, and no certificate of its CAPF was found that is trusted",
-				m.name, phonesInWords(devices.count)),
+				m.name, capf.Counted(devices.count, "phone")),
 		})
 	}
 	return out

@@ -108,7 +108,7 @@ func (c *bulkApplyCommand) tell(app *app, changed []capf.Changed) error {
 	if app.json {
 		return app.printJSON(map[string]any{"rows": len(changed), "operations": operations, "dry-run": c.DryRun})
 	}
-	_, err := fmt.Fprintf(app.stdout, "%d rows %s, %d operations set or changed\n", len(changed), verb, operations)
+	_, err := fmt.Fprintf(app.stdout, "%s %s, %s set or changed\n", capf.Counted(len(changed), "row"), verb, capf.Counted(operations, "operation"))
 	return err
 }
 

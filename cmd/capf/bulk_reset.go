@@ -53,10 +53,18 @@ func without(phones []capf.Phone, left []string) []string {
 	return devices
 }
 
-// counted writes a number with its word.
+// counted writes a number with its word, as capf.Counted does where that takes no more than an s.
 func counted(number int, one, many string) string {
 	if number == 1 {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", number, many)
+}
+
+// isOrAre is the verb for so many of a number.
+func isOrAre(number int) string {
+	if number == 1 {
+		return "is"
+	}
+	return "are"
 }

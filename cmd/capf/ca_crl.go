@@ -60,7 +60,7 @@ func (c *caCRLCommand) Run(app *app) error {
 		if err := renameio.WriteFile(c.File, content, 0o644); err != nil {
 			return &capf.Error{Code: capf.CodeUnavailable, Message: "write the CRL", Err: err, Hint: "check space and permissions"}
 		}
-		app.say("CRL number %d of %s with %d entries, good until %s: %s", made.Number, authority.Name(), made.Entries, capf.FormatTime(made.Until), c.File)
+		app.say("CRL number %d of %s with %s, good until %s: %s", made.Number, authority.Name(), counted(made.Entries, "entry", "entries"), capf.FormatTime(made.Until), c.File)
 		return nil
 	})
 }

@@ -70,5 +70,5 @@ func stillOpen(open, all int) error {
 	if open == 0 {
 		return nil
 	}
-	return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %d steps are to do", open, all), Hint: "the column `next` says what"}
+	return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %s %s to do", open, capf.Counted(all, "step"), isOrAre(open)), Hint: "the column `next` says what"}
 }

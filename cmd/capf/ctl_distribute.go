@@ -170,7 +170,7 @@ func partly(failures []error, all int, what, hint string) error {
 		problems = multierror.Append(problems, &capf.Error{Code: capf.CodePart, Message: failure.Error()})
 	}
 	if problems != nil {
-		problems = multierror.Append(problems, &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %d nodes %s", len(failures), all, what), Hint: hint})
+		problems = multierror.Append(problems, &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %s %s", len(failures), capf.Counted(all, "node"), what), Hint: hint})
 	}
 	return problems.ErrorOrNil()
 }

@@ -95,7 +95,7 @@ func (c *migrateRunCommand) Run(app *app) (err error) {
 		app.say("warning: %s", warning)
 	}
 	if report.Counts.KeptAside > 0 {
-		app.say("%d lines were not understood and are kept aside; see `capf migrate inspect`", report.Counts.KeptAside)
+		app.say("%s not understood and kept aside; see `capf migrate inspect`", counted(report.Counts.KeptAside, "line was", "lines were"))
 	}
 	if report.Already {
 		app.say("run %d of %s did this already; nothing was changed", report.Run, capf.FormatTime(report.AppliedAt))
@@ -139,14 +139,14 @@ func (c *migrateVerifyCommand) Run(app *app) error {
 // notTheSame says why a verification confirms nothing: what differs, and what could not be compared.
 func notTheSame(found *migrate.Verification) error {
 	out := &capf.Error{Code: capf.CodeRefused, Hint: "see the list"}
-	others := 0
+	others, differences := 0, capf.Counted(len(found.Differences), "difference")
 	for _, from := range found.Sources {
 		if from.State != migrate.SourceUnchanged {
 			others++
 		}
 	}
-	if out.Message = fmt.Sprintf("run %d: sources and store are not the same (%d differences)", found.Run, len(found.Differences)); others > 0 {
-		out.Message = fmt.Sprintf("run %d: %d of %d sources are not as the run read them (%d differences)", found.Run, others, len(found.Sources), len(found.Differences))
+	if out.Message = fmt.Sprintf("run %d: sources and store are not the same (%s)", found.Run, differences); others > 0 {
+		out.Message = fmt.Sprintf("run %d: %d of %s %s not as the run read them (%s)", found.Run, others, capf.Counted(len(found.Sources), "source"), isOrAre(others), differences)
 		out.Hint = "put the copies back as they were and verify again"
 	}
 	return out

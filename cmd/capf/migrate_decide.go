@@ -101,12 +101,12 @@ func (a *answers) lost(app *app, c *migrateRunCommand) {
 	}
 	plan := migratePlanCommand{sourceFlags: c.sourceFlags, mergeFlags: c.mergeFlags}
 	if c.Decisions != "" {
-		app.say("%d answers given here are not kept: fill them in as `choose` in %s, where they hold however often a run is refused", a.given, c.Decisions)
+		app.say("%s given here %s not kept: what stands as `choose` in %s holds however often a run is refused", capf.Counted(a.given, "answer"), isOrAre(a.given), c.Decisions)
 		return
 	}
 	const file = "decisions.toml"
-	app.say("%d answers given here are not kept; in a file they hold however often a run is refused: %s writes it, fill in `choose`, then %s",
-		a.given, plan.commandLine(app, "plan", file), plan.commandLine(app, "run", file))
+	app.say("%s given here %s not kept; what stands in a file holds however often a run is refused: %s writes it, fill in `choose`, then %s",
+		capf.Counted(a.given, "answer"), isOrAre(a.given), plan.commandLine(app, "plan", file), plan.commandLine(app, "run", file))
 }
 
 // ask shows the versions of a conflict and takes the number of one, s to leave it open, or q to stop.

@@ -135,7 +135,7 @@ func TestAnswersLost(t *testing.T) {
 	for _, test := range []struct {
 		choices []string
 		want    string
-	}{{nil, ""}, {[]string{"", ""}, ""}, {[]string{"a", "", "b"}, "2 answers given here are not kept"}} {
+	}{{nil, ""}, {[]string{"", ""}, ""}, {[]string{"", "a"}, "1 answer given here is not kept"}, {[]string{"a", "", "b"}, "2 answers given here are not kept"}} {
 		var said bytes.Buffer
 		given := &answers{}
 		at := 0

@@ -30,7 +30,7 @@ func (c *migrateRollbackCommand) Run(app *app) error {
 		if c.DryRun {
 			verb = "would be"
 		}
-		return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("run %d %s rolled back but for %d things, which stay", done.Run, verb, len(done.Kept)),
+		return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("run %d %s rolled back but for %s", done.Run, verb, counted(len(done.Kept), "thing, which stays", "things, which stay")),
 			Hint: "see the list"}
 	})
 }

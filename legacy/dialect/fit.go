@@ -61,8 +61,8 @@ func (r *Reading) fits(all []*Reading) (problem string) {
 		return r.Structure.Error()
 	}
 	if total := r.read.count + r.unread.count; r.read.count*10 < total*9 {
-		return fmt.Sprintf("reads %d of %d lines, fewer than nine in ten: %s",
-			r.read.count, total, strings.Join(r.reasons, ", "))
+		return fmt.Sprintf("reads %d of %s, fewer than nine in ten: %s",
+			r.read.count, legacy.Counted(total, "line"), strings.Join(r.reasons, ", "))
 	}
 	for _, other := range all {
 		if other == r {

@@ -130,8 +130,8 @@ func (o *output) judgeColumns() {
 	for _, name := range slices.Sorted(maps.Keys(o.misread)) {
 		misread := o.misread[name]
 		if total := o.records + misread; misread*10 > total {
-			o.warn(legacy.Position{File: o.file}, fmt.Sprintf("column %q was not understood in %d of %d records: "+
-				"see whether the dialect describes it rightly", name, misread, total))
+			o.warn(legacy.Position{File: o.file}, fmt.Sprintf("column %q was not understood in %d of %s: "+
+				"see whether the dialect describes it rightly", name, misread, legacy.Counted(total, "record")))
 		}
 	}
 }

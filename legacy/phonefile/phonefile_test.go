@@ -278,7 +278,7 @@ func TestOpenFindsTheDialect(t *testing.T) {
 		{"blocks", block, "blocks", ""},
 		{"header only", "device,state\n", "delimited", ""},
 		{"one bad line in ten", "device,state\n" + strings.Repeat(row, 9) + "x\n", "delimited", ""},
-		{"one bad line in nine", "device,state\n" + strings.Repeat(row, 8) + "x\n", "", "delimited: reads 8 of 9 lines, fewer than nine in ten: line 10: has 1 columns"},
+		{"one bad line in nine", "device,state\n" + strings.Repeat(row, 8) + "x\n", "", "delimited: reads 8 of 9 lines, fewer than nine in ten: line 10: has 1 column"},
 		{"a block among rows", "device,state\n" + strings.Repeat(row, 99) + "device=SEP000AB8001C41\nstate=ok\n", "", "delimited: line 101 is read by blocks only"},
 		{"neither", "hello\nworld\n", "", "delimited: CAPF.phone:1: header line has no column"},
 		{"columns of the wrong shape", "device,state\n" + strings.Repeat("ok,SEP000AB8001C40\n", 9), "", `column "device": "ok"`},

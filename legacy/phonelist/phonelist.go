@@ -144,7 +144,7 @@ func (f *File) tellColumns() {
 		list = strings.ToValidUTF8(list[:longest], "") + "…"
 	}
 	f.Findings = append(f.Findings, legacy.Finding{Position: legacy.Position{File: f.input.File, Line: f.header}, Severity: legacy.Note,
-		Reason: fmt.Sprintf("%d columns without a meaning to us, kept with their lines: %s", len(unknown), list)})
+		Reason: fmt.Sprintf("%s without a meaning to us, kept with the lines: %s", legacy.Counted(len(unknown), "column"), list)})
 }
 
 // Items reads the list from its beginning: every line is part of a record, is kept aside, or carries no data. After an

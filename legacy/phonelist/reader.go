@@ -127,7 +127,7 @@ func (r *reader) made(lines []text.Line, values []string, problem string) (*phon
 		values = values[:len(values)-1] // spreadsheets fill lines up
 	}
 	if problem == "" && len(values) != len(columns) {
-		problem = fmt.Sprintf("has %d columns, the header has %d", len(values), len(columns))
+		problem = fmt.Sprintf("has %s, the header has %d", legacy.Counted(len(values), "column"), len(columns))
 	}
 	if problem != "" {
 		return nil, problem

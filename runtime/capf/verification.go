@@ -25,10 +25,10 @@ func (v *MigrationVerification) OK() bool { return v.Differences == 0 && v.Other
 
 // String says what it found, for a person.
 func (v *MigrationVerification) String() string {
-	text := fmt.Sprintf("%d records, %d phones, %d certificates, %d lines kept aside compared: %d differences",
-		v.Records, v.Phones, v.Certificates, v.KeptAside, v.Differences)
+	text := fmt.Sprintf("%s, %s, %s, %s kept aside compared: %s", Counted(v.Records, "record"), Counted(v.Phones, "phone"),
+		Counted(v.Certificates, "certificate"), Counted(v.KeptAside, "line"), Counted(v.Differences, "difference"))
 	if v.OtherSources > 0 {
-		text += fmt.Sprintf(", %d sources not as the run read them", v.OtherSources)
+		text += fmt.Sprintf(", %s not as the run read them", Counted(v.OtherSources, "source"))
 	}
 	if v.Since > 0 {
 		text += fmt.Sprintf(", %d changed since", v.Since)

@@ -104,7 +104,7 @@ var changes = []changed{
 	}, "2", ToDo, "run 1 (pub, sub) was confirmed at 2026-03-01T12:00:00Z, before a run changed the store again"},
 	{"never verified", func(f *Facts) { f.Runs[0].Verified = nil }, "2", ToDo, "run 1 (pub, sub) was never verified | `capf migrate verify 1`"},
 	{"verified with a difference", func(f *Facts) { f.Runs[0].Verified.Differences = 1 }, "2", ToDo, "was not confirmed at 2026-03-01T12:00:00Z"},
-	{"verified without a source", func(f *Facts) { f.Runs[0].Verified.OtherSources = 1 }, "2", ToDo, "1 sources not as the run read them"},
+	{"verified without a source", func(f *Facts) { f.Runs[0].Verified.OtherSources = 1 }, "2", ToDo, "1 source not as the run read them"},
 	{"a run after the verification", func(f *Facts) {
 		f.Runs = append(f.Runs, capf.MigrationRun{ID: 2, AppliedAt: now, Sources: []capf.MigrationSource{{Machine: "late"}}})
 	}, "2", ToDo, "`capf migrate verify 1`, `capf migrate verify 2`"},

@@ -46,7 +46,7 @@ func (f *Facts) migrated() finding {
 	}
 	var runs []string
 	for _, run := range f.standing() {
-		runs = append(runs, fmt.Sprintf("run %d of %s took %s from %s", run.ID, capf.FormatTime(run.AppliedAt), count(run.Counts.New+run.Counts.Updated, "phone"), machines(run)))
+		runs = append(runs, fmt.Sprintf("run %d of %s took %s from %s", run.ID, capf.FormatTime(run.AppliedAt), capf.Counted(run.Counts.New+run.Counts.Updated, "phone"), machines(run)))
 	}
 	return done(strings.Join(runs, "; "))
 }
@@ -98,10 +98,10 @@ func (f *Facts) looked() finding {
 // leftBy says what of a run a person should look at.
 func leftBy(run capf.MigrationRun) (open []string) {
 	if kept := run.Counts.KeptAside; kept > 0 {
-		open = append(open, count(kept, "line")+" kept aside")
+		open = append(open, capf.Counted(kept, "line")+" kept aside")
 	}
 	if conflicts := run.Counts.Conflicts; conflicts > 0 {
-		open = append(open, count(conflicts, "conflict")+" decided")
+		open = append(open, capf.Counted(conflicts, "conflict")+" decided")
 	}
 	if missing := len(run.Missing); missing > 0 {
 		open = append(open, fmt.Sprintf("%d missing and accepted", missing))
@@ -181,7 +181,7 @@ func (f *Facts) service() finding {
 	case f.Service.Problem != "":
 		return unknown("a service runs, but could not be asked: "+f.Service.Problem, "see its log")
 	}
-	return done("it runs and answers, with " + count(f.Service.Sessions, "session"))
+	return done("it runs and answers, with " + capf.Counted(f.Service.Sessions, "session"))
 }
 
 func (f *Facts) publisher() *capf.Node {
@@ -234,12 +234,4 @@ func (f *Facts) parameters() finding {
 		return unknown("all have their defaults: whether those are right is for you to say", "`capf parameter list`")
 	}
 	return done(strings.Join(set, ", ") + "; the others have their defaults")
-}
-
-// count puts a number before a word.
-func count(number int, word string) string {
-	if number == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", number, word)
 }

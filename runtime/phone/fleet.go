@@ -42,7 +42,7 @@ func (s *Summary) Err() error {
 	if s.Succeeded == s.Phones {
 		return nil
 	}
-	err := fmt.Errorf("%d of %d phones did not get what they asked for", s.Phones-s.Succeeded, s.Phones)
+	err := fmt.Errorf("%d of %s did not get what they asked for", s.Phones-s.Succeeded, capf.Counted(s.Phones, "phone"))
 	if s.NotRun > 0 {
 		err = fmt.Errorf("%w (%d were not run)", err, s.NotRun)
 	}
