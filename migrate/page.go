@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"capf/legacy"
 	"capf/runtime/capf"
 )
 
@@ -19,7 +20,7 @@ var pageSource string
 const mostOnPage = 500
 
 var pageTemplate = template.Must(template.New("plan").Funcs(template.FuncMap{
-	"line": pageLine, "time": pageTime, "mode": modeInWords, "null": isNullString,
+	"line": pageLine, "place": pagePlace, "time": pageTime, "mode": modeInWords, "null": isNullString,
 }).Parse(pageSource))
 
 // page is what the template shows.
@@ -105,6 +106,11 @@ func pageLine(text any) string {
 		}
 		return r
 	}, strings.ToValidUTF8(fmt.Sprint(text), "\ufffd"))
+}
+
+// pagePlace is a line of a file; the file alone where there is no line.
+func pagePlace(file string, line int) string {
+	return legacy.Position{File: pageLine(file), Line: line}.String()
 }
 
 func pageTime(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") }

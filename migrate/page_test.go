@@ -44,6 +44,10 @@ func TestPage(t *testing.T) {
 	if found := regexp.MustCompile(`(?i)<script|<link|<img|<iframe|src=|href=|url\(|@import`).FindString(text + decided); found != "" {
 		t.Errorf("the page has %q: it must need nothing beside it", found)
 	}
+	alone := pageOf(t, mustPlan(t, folders(t, map[string]map[string]string{"pub": {"CAPF.phone": header + "\n" + row("2005-01-01 10:00:00", "x") + "\n"}}), testOptions(), nil))
+	if !strings.Contains(alone, "<td>pub .</td>") || strings.Contains(text+decided+alone, ":0</td>") {
+		t.Error("a finding without a line has one on the page")
+	}
 	found := secrets(t, sampleCluster())
 	if len(found) < 12 {
 		t.Fatalf("only %d secrets in the sample", len(found))

@@ -160,7 +160,7 @@ func printVerification(app *app, found *migrate.Verification) error {
 		app.say("%s (%s): %s %s", one.Machine, one.Path, one.State, one.Problem)
 	}
 	for _, one := range found.Since {
-		app.say("since the run: %s %s:%d %s %s", one.Machine, one.File, one.Line, one.Device, one.What)
+		app.say("since the run: %s %s %s %s", one.Machine, placeOf(one.File, one.Line), one.Device, one.What)
 	}
 	superseded := 0
 	for _, one := range found.Superseded {

@@ -71,22 +71,25 @@ func printMachine(out *section, m migrate.InspectedMachine) {
 		if one.From > 0 {
 			place = fmt.Sprintf(" [%d-%d]", one.From, one.To)
 		}
-		out.row(name+"settings", "%s:%d%s\t%s = %s\t%s", one.File, one.Line, place, one.Key, one.Value, one.Parameter)
+		out.row(name+"settings", "%s%s\t%s = %s\t%s", placeOf(one.File, one.Line), place, one.Key, one.Value, one.Parameter)
 	}
 	for _, one := range m.Certificates {
-		out.row(name+"certificates", "%s:%d\t%s\tissued by %s\t%s to %s\t%s, own signature %s", one.File, one.Line, one.Subject, one.Issuer,
+		out.row(name+"certificates", "%s\t%s\tissued by %s\t%s to %s\t%s, own signature %s", placeOf(one.File, one.Line), one.Subject, one.Issuer,
 			capf.FormatTime(one.NotBefore), capf.FormatTime(one.NotAfter), one.Signed, one.SelfSignature)
 	}
 	for _, one := range m.Kept {
-		out.row(name+"kept aside", "%s:%d\t%s\t%s", one.File, one.Line, one.Reason, one.Text)
+		out.row(name+"kept aside", "%s\t%s\t%s", placeOf(one.File, one.Line), one.Reason, one.Text)
 		if one.Fields != nil {
 			out.row(name+"kept aside", "\t%s", fieldList(one.Fields, one.Line))
 		}
 	}
 	for _, one := range m.Findings {
-		out.row(name+"findings", "%s:%d\t%s\t%s", one.File, one.Line, one.Severity, one.Reason)
+		out.row(name+"findings", "%s\t%s\t%s", placeOf(one.File, one.Line), one.Severity, one.Reason)
 	}
 }
+
+// placeOf is a line of a file; the file alone where there is no line.
+func placeOf(file string, line int) string { return legacy.Position{File: file, Line: line}.String() }
 
 // fieldList shows fields with the bytes that they came from, and the line where it is not that of the record.
 func fieldList(fields []migrate.Field, line int) string {

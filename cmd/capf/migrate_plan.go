@@ -145,13 +145,13 @@ func printPhones(out *section, plan *migrate.Plan) {
 
 func printRest(out *section, plan *migrate.Plan) {
 	for _, one := range plan.Settings {
-		out.row("settings", "%s %s:%d\t%s = %s\t%s\t%s %s", one.Machine, one.File, one.Line, one.Key, one.Value, one.Parameter, one.Use, one.Why)
+		out.row("settings", "%s %s\t%s = %s\t%s\t%s %s", one.Machine, placeOf(one.File, one.Line), one.Key, one.Value, one.Parameter, one.Use, one.Why)
 	}
 	for _, one := range plan.Kept {
-		out.row("kept aside", "%s %s:%d\t%s\t%s", one.Machine, one.File, one.Line, one.Reason, one.Text)
+		out.row("kept aside", "%s %s\t%s\t%s", one.Machine, placeOf(one.File, one.Line), one.Reason, one.Text)
 	}
 	for _, one := range plan.Findings {
-		out.row("findings", "%s %s:%d\t%s\t%s", one.Machine, one.File, one.Line, one.Severity, one.Reason)
+		out.row("findings", "%s %s\t%s\t%s", one.Machine, placeOf(one.File, one.Line), one.Severity, one.Reason)
 	}
 }
 
@@ -172,7 +172,7 @@ func printCertificates(out *section, certificates []migrate.PlannedCertificate) 
 	for _, use := range []capf.LegacyUse{capf.LegacyAnchor, capf.LegacyLSC, capf.LegacyStored} {
 		for _, one := range certificates {
 			if one.Use == use {
-				out.row(certificateTitles[use], "%s %s:%d\t%s\tuntil %s\t%s", one.Machine, one.File, one.Line, one.Subject, capf.FormatTime(one.NotAfter), one.Why)
+				out.row(certificateTitles[use], "%s %s\t%s\tuntil %s\t%s", one.Machine, placeOf(one.File, one.Line), one.Subject, capf.FormatTime(one.NotAfter), one.Why)
 			}
 		}
 	}
