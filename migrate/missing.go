@@ -146,7 +146,11 @@ func (p *planner) missingRecords(claims claims) []Missing {
 			}
 		}
 		if len(lone) > 0 {
-			out = append(out, missingRecordsOf(m, lone))
+			one := missingRecordsOf(m, lone)
+			if one.Stops {
+				one.nameBare(p.bare(claims))
+			}
+			out = append(out, one)
 		}
 	}
 	return out
@@ -178,6 +182,28 @@ func missingRecordsOf(m *machineReading, lone []*judged) Missing {
 		out.Why = with + ", but no CAPF.phone"
 	}
 	return out
+}
+
+// bare are the machines with a CAPF.phone whose CAPF has no certificate there: their *.0 may have been forgotten.
+func (p *planner) bare(claims claims) []string {
+	var out []string
+	for _, m := range p.reading.machines {
+		if m.hasRecords() && len(m.PhoneFiles) > 0 && len(claims.named[m.name]) == 0 {
+			out = append(out, m.name)
+		}
+	}
+	return out
+}
+
+// nameBare adds the other thing that may have been forgotten: where CAPF ran on a machine whose certificates are not
+// there, the records that are looked for are that one's.
+func (m *Missing) nameBare(machines []string) {
+	if len(machines) == 0 {
+		return
+	}
+	names := listedInWords(machines)
+	m.Why += fmt.Sprintf(", and %s has CAPF.phone, but none of the `*.0` of its CAPF", names)
+	m.Do = fmt.Sprintf("copy the `*.0` of the CAPF folder of %s, if CAPF ran there; else %s", names, m.Do)
 }
 
 // listedInWords names the first few of many.

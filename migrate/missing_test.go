@@ -104,6 +104,21 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// TestMissingNamesBoth: a publisher that has only CAPF.cer, and a subscriber of which the *.0 were forgotten: either may be
+// what is missing, so both are named. With the *.0 nothing is missing.
+func TestMissingNamesBoth(t *testing.T) {
+	own := issue(t, "CAPF-11111111", nil)
+	files := map[string]map[string]string{"pub": {"Certificates/CAPF.cer": string(own.der)},
+		"sub": {"CAPF/CAPF.phone": phoneFile(row("2005-01-01 10:00:00", "x"))}}
+	_, err := Run(t.Context(), folders(t, files), strictOptions(), newMemoryStore(), "tester")
+	wantCode(t, err, capf.CodeRefused, "pub has the CAPF certificate", "but no CAPF.phone, and sub has CAPF.phone, but none of the `*.0` of its CAPF",
+		"copy the `*.0` of the CAPF folder of sub, if CAPF ran there; else copy CAPF.phone from the CAPF folder of the machine on which it ran")
+	files["sub"]["CAPF/capf.0"] = own.inPEM()
+	if plan := mustPlan(t, folders(t, files), strictOptions(), nil); len(plan.Missing) != 0 {
+		t.Errorf("with the *.0: %v", plan.Missing)
+	}
+}
+
 // TestMissingNodes: the store's subscribers are expected among the sources, of this run or of an earlier one.
 func TestMissingNodes(t *testing.T) {
 	store := newMemoryStore()
