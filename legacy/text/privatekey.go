@@ -33,6 +33,7 @@ type keyFilter struct {
 	ahead  []physicalLine
 	tail   []byte // end of the piece before, within a long line
 	clear  int    // lines ahead of which it is known that they lead to no END
+	bare   int    // lines of hex ahead of which it is known that no part of a private key follows them
 }
 
 func (f *keyFilter) next() (physicalLine, bool, error) {
@@ -47,6 +48,11 @@ func (f *keyFilter) next() (physicalLine, bool, error) {
 	f.tail = nil
 	if line.overlong {
 		f.tail = bytes.Clone(searched[max(0, len(searched)-markLength):])
+	}
+	if !line.continued {
+		if part, found, err := f.hexDump(line); found || err != nil {
+			return part, found, err
+		}
 	}
 	switch begun, closed := keyMarks(searched); {
 	case !begun && isBeginRest(line.raw):
