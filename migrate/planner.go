@@ -107,7 +107,11 @@ func (p *planner) decide(ctx context.Context) (err error) {
 	if p.certificates, err = p.reading.judge(p.trusted); err != nil {
 		return err
 	}
-	p.settings = p.reading.judgeSettings(p.parameters, p.choice())
+	open, err := p.leftOpen(ctx)
+	if err != nil {
+		return err
+	}
+	p.settings = p.reading.judgeSettings(p.parameters, p.choice(), open)
 	after := p.parameters.Clone()
 	if after == nil {
 		after = capf.Parameters{}

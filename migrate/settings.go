@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,8 +42,9 @@ type setting struct {
 }
 
 // judgeSettings says of every setting whether it is taken: only for a parameter that nobody has set here, only valid
-// values, and only where all machines agree or the choice names one.
-func (r *reading) judgeSettings(parameters capf.Parameters, choice string) []*setting {
+// values, and only where all machines agree or the choice names one. What earlier runs left open, by the parameter, stays
+// so until the choice names one: the sources of this run may be a part of those that differed.
+func (r *reading) judgeSettings(parameters capf.Parameters, choice string, open map[string]int64) []*setting {
 	var out []*setting
 	by := map[string][]*setting{}
 	for _, m := range r.machines {
@@ -55,9 +57,10 @@ func (r *reading) judgeSettings(parameters capf.Parameters, choice string) []*se
 		}
 	}
 	for name, settings := range by {
-		chosen, found := chosenValue(settings, choice)
+		run := open[name]
+		chosen, found := chosenValue(settings, choice, run > 0)
 		for _, s := range settings {
-			s.judge(name, parameters, chosen, found)
+			s.judge(name, parameters, chosen, found, run)
 		}
 	}
 	return out
@@ -88,9 +91,10 @@ func (s *setting) normalise() {
 	s.valid = true
 }
 
-// chosenValue gives the one value that all settings of a parameter have, else those of the machine that is chosen.
-func chosenValue(settings []*setting, choice string) (string, bool) {
-	if agree(settings) {
+// chosenValue gives the one value that all settings of a parameter have, else those of the machine that is chosen. Of what
+// is open since an earlier run it gives those alone.
+func chosenValue(settings []*setting, choice string, open bool) (string, bool) {
+	if !open && agree(settings) {
 		return settings[0].normal, true
 	}
 	of := slices.DeleteFunc(slices.Clone(settings), func(s *setting) bool { return !strings.EqualFold(s.Machine, choice) })
@@ -105,14 +109,14 @@ func agree(settings []*setting) bool {
 }
 
 // judge decides about a valid setting; the reason against another one stands already.
-func (s *setting) judge(name string, parameters capf.Parameters, chosen string, found bool) {
+func (s *setting) judge(name string, parameters capf.Parameters, chosen string, found bool, openSince int64) {
 	current, set := parameters[name]
 	switch {
 	case !s.valid:
 	case s.normal == parameters.Get(name) && (set || !found || s.normal == chosen): // else the default that it has goes
 		s.Use = SettingUnchanged
 	case !found:
-		s.Why = "the configurations differ: prefer a source, or set the parameter"
+		s.Why = whyOpen(name, openSince)
 	case s.normal != chosen:
 		s.Why = fmt.Sprintf("another source is preferred, which has %q", chosen)
 	case set:
@@ -120,6 +124,48 @@ func (s *setting) judge(name string, parameters capf.Parameters, chosen string, 
 	default:
 		s.Use = SettingTaken
 	}
+}
+
+// beginOpen begins the reason of a setting whose parameter is left open; its name and endOpen follow.
+const beginOpen, endOpen = "the configurations differ about ", ": prefer a source, or set the parameter"
+
+// whyOpen is that reason; run is the earlier one that left it open first, 0 for none.
+func whyOpen(parameter string, run int64) string {
+	if run == 0 {
+		return beginOpen + parameter + endOpen
+	}
+	return fmt.Sprintf("%s%s since run %d%s", beginOpen, parameter, run, endOpen)
+}
+
+// leftOpen gives the parameters that runs which stand left open, each with the first of these: the lines of their
+// settings are kept aside for that reason.
+func (p *planner) leftOpen(ctx context.Context) (map[string]int64, error) {
+	out := map[string]int64{}
+	for _, run := range p.runs {
+		if !run.RolledBackAt.IsZero() || run.Counts.KeptAside == 0 || !p.reading.hasParameters() {
+			continue
+		}
+		err := p.store.KeptLines(ctx, run.ID, func(line capf.KeptLine) error {
+			if rest, found := strings.CutPrefix(line.Reason, notTaken+beginOpen); found {
+				name := rest[:strings.IndexAny(rest+" ", " :")]
+				if out[name] == 0 {
+					out[name] = run.ID
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// hasParameters tells whether a configuration of the sources sets a parameter.
+func (r *reading) hasParameters() bool {
+	return slices.ContainsFunc(r.machines, func(m *machineReading) bool {
+		return slices.ContainsFunc(m.Settings(), func(from cfgfile.Setting) bool { return from.Parameter != "" })
+	})
 }
 
 // taken gives the values that parameters get.
@@ -133,9 +179,12 @@ func taken(settings []*setting) map[string]string {
 	return out
 }
 
+// notTaken begins the reason of a line with a setting.
+const notTaken = "setting not taken: "
+
 // kept is the line of a setting that is not taken; what is taken stands in the parameters.
 func (s *setting) kept() legacy.KeptLine {
-	return legacy.Keep(s.from.Position, 0, s.from.Bytes, "setting not taken: "+s.Why)
+	return legacy.Keep(s.from.Position, 0, s.from.Bytes, notTaken+s.Why)
 }
 
 // settingRows are the settings as they are shown.

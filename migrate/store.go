@@ -31,6 +31,8 @@ type PlanStore interface {
 	RunList
 	// AppliedRun gives nil where no applied run has the key.
 	AppliedRun(ctx context.Context, key string) (*capf.MigrationRun, error)
+	// KeptLines hands out what an applied run has kept aside.
+	KeptLines(ctx context.Context, run int64, yield func(capf.KeptLine) error) error
 }
 
 // StagingStore takes the rows of a run, of which nothing can be seen before ApplyRun, and then all of it.
@@ -93,6 +95,8 @@ func (emptyStore) Phones(context.Context, capf.PhoneFilter, func(capf.Phone) err
 func (emptyStore) Provenances(context.Context, func(string, capf.Provenance) error) error { return nil }
 
 func (emptyStore) KnownRecords(context.Context, func(string, string) error) error { return nil }
+
+func (emptyStore) KeptLines(context.Context, int64, func(capf.KeptLine) error) error { return nil }
 
 func (emptyStore) AppliedRun(context.Context, string) (*capf.MigrationRun, error) { return nil, nil }
 
