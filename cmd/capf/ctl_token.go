@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/hex"
@@ -210,19 +211,26 @@ func (c *tokenRemoveCommand) Run(app *app) error {
 			return slices.ContainsFunc(sasts, func(sast *x509.Certificate) bool { return bytes.Equal(sast.Raw, token.Certificate) })
 		}) {
 			app.say("warning: none of your tokens is in the list that phones hold (version %d) any more: they will take no other list until one of %s is added again",
-				field.Version, serialsOf(sasts))
+				field.Version, cmp.Or(serialsOf(sasts), "its tokens"))
 		}
 		return nil
 	})
 }
 
-// sastsOf gives the certificates of the security tokens in a list.
+// sastsOf gives the certificates of the security tokens in a list. One that cannot be read is passed over: it is none of
+// our tokens, which were read before they were stored.
 func sastsOf(list capf.CTLVersion) ([]*x509.Certificate, error) {
 	file, err := ctl.Decode(list.File)
 	if err != nil {
 		return nil, err
 	}
-	return file.Certificates(ctl.RoleSAST)
+	var certificates []*x509.Certificate
+	for _, record := range file.RecordsOf(ctl.RoleSAST) {
+		if certificate, err := record.ParseCertificate(); err == nil {
+			certificates = append(certificates, certificate)
+		}
+	}
+	return certificates, nil
 }
 
 func serialsOf(certificates []*x509.Certificate) string {
