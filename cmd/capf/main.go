@@ -130,7 +130,7 @@ func report(stderr io.Writer, err error) int {
 		return 0
 	}
 	for _, one := range lines(err) {
-		fmt.Fprintln(stderr, "capf:", strings.ReplaceAll(one.Error(), "\n", "; "))
+		fmt.Fprintln(stderr, "capf:", safeLine(strings.ReplaceAll(one.Error(), "\n", "; ")))
 	}
 	return exitStatus(err)
 }

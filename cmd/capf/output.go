@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode"
+
+	"capf/runtime/capf"
 )
 
 // list prints rows under columns: aligned on a terminal, tab-separated without one, as one JSON array of
@@ -103,10 +105,11 @@ func (l *list) close() error {
 	return l.out.Flush()
 }
 
-// plain takes from a text what would break a line or a terminal: it may come from a phone or a file.
+// plain takes from a text what would break a line or a terminal, or have it read in another order than it stands: it may
+// come from a phone or a file. Everything that is printed for people goes through here.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if capf.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r
@@ -131,7 +134,7 @@ func (a *app) printJSON(value any) error {
 }
 
 // say prints a line about what was done, or a warning, for a person.
-func (a *app) say(format string, values ...any) { fmt.Fprintf(a.stderr, format+"\n", values...) }
+func (a *app) say(format string, values ...any) { fmt.Fprintln(a.stderr, safeLine(fmt.Sprintf(format, values...))) }
 
 // fields prints one thing as names and values, or as one JSON object.
 func (a *app) fields(names []string, values []any) error {
