@@ -38,8 +38,11 @@ func (c *ctlImportCommand) Run(app *app) error {
 		return &capf.Error{Code: capf.CodeInvalid, Message: "trust list " + c.File + " is an ITL, which phones keep beside the list",
 			Hint: "give their CTLFile.tlv; `capf ctl verify --previous` tells whether phones with that ITL take another"}
 	}
-	if _, err := ctl.Verify(raw); err != nil {
+	signer := file.Header.Signer.Subject
+	if verified, err := ctl.Verify(raw); err != nil {
 		app.say("warning: the list does not verify: %v", err)
+	} else {
+		signer = verified.Certificate.Subject.String() // as those of ours are written
 	}
 	for _, one := range file.Unknown() {
 		app.say("note: nothing is known here of %s; it is kept with the list, and no list built here will have it", plain(one))
@@ -52,7 +55,7 @@ func (c *ctlImportCommand) Run(app *app) error {
 			return err
 		}
 		version, err := store.AddCTL(app.ctx, capf.CTLVersion{Origin: capf.CTLImported, Digest: file.Header.Digest.String(),
-			Signer: file.Header.Signer.String(), SignedAt: file.Header.Timestamp, SHA256: capf.HexSHA256(raw), File: raw}, actor())
+			Signer: signer, SignedAt: file.Header.Timestamp, SHA256: capf.HexSHA256(raw), File: raw}, actor())
 		if err != nil {
 			return err
 		}

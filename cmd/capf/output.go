@@ -134,7 +134,9 @@ func (a *app) printJSON(value any) error {
 }
 
 // say prints a line about what was done, or a warning, for a person.
-func (a *app) say(format string, values ...any) { fmt.Fprintln(a.stderr, safeLine(fmt.Sprintf(format, values...))) }
+func (a *app) say(format string, values ...any) {
+	fmt.Fprintln(a.stderr, safeLine(fmt.Sprintf(format, values...)))
+}
 
 // fields prints one thing as names and values, or as one JSON object.
 func (a *app) fields(names []string, values []any) error {

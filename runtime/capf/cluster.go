@@ -70,7 +70,7 @@ type CTLVersion struct {
 	Origin   string // built or imported
 	Mode     ClusterMode
 	Digest   string // sha1 or sha512, as in the file
-	Signer   string // name of the token, or the signer's subject for an imported one
+	Signer   string // subject of the token that signed; of an imported list that does not verify, as it stands there
 	SignedAt time.Time
 	AddedAt  time.Time
 	// DistributedAt is when the first node got it; zero: none is known to have.
