@@ -29,6 +29,21 @@ func faultAt(position int, name, problem string, arguments ...any) *FormatError 
 // take the new one.
 var ErrNotSuccessor = errors.New("phones that hold the previous list would not take this one")
 
+// Cause gives why one list does not succeed another, without the sentence of ErrNotSuccessor, for those who say that
+// themselves and name the lists; any other error as it is.
+func Cause(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || !errors.Is(err, ErrNotSuccessor) {
+		return err
+	}
+	for _, part := range joined.Unwrap() {
+		if part != ErrNotSuccessor {
+			return part
+		}
+	}
+	return err
+}
+
 // ErrOlder is what VerifySuccession wraps beside ErrNotSuccessor when nothing but the new list's time is before that of
 // the previous one: its signature, on which phones insist, is good.
 var ErrOlder = errors.New("older than the previous list")

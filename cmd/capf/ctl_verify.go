@@ -114,7 +114,7 @@ func (v *listVerdict) judgeSuccession(list, previous readableList) listProblems 
 	if takes || v.file == nil && !errors.Is(err, ctl.ErrNotSuccessor) { // that it cannot be read was said
 		return nil
 	}
-	problem := &capf.Error{Code: capf.CodeRefused, Message: "phones that hold " + previous.name + " would not take " + list.name, Err: err,
+	problem := &capf.Error{Code: capf.CodeRefused, Message: "phones that hold " + previous.name + " would not take " + list.name, Err: ctl.Cause(err),
 		Hint: "sign with a token of that list"}
 	switch {
 	case errors.Is(err, ctl.ErrOlder):

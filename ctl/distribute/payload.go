@@ -62,7 +62,7 @@ func NewPayload(capf Certificates, list []byte) (*Payload, error) {
 	}
 	verification, err := ctl.Verify(list)
 	if err != nil {
-		return nil, fmt.Errorf("the list to distribute does not verify: %w; build a new one", err)
+		return nil, fmt.Errorf("the list to distribute does not verify: %w", err)
 	}
 	certificates, err := capfOf(verification, capf.InForce)
 	if err != nil {
@@ -83,7 +83,7 @@ func NewPayload(capf Certificates, list []byte) (*Payload, error) {
 func (p *Payload) AddITL(itl []byte) error {
 	verification, err := ctl.VerifyITL(itl)
 	if err != nil {
-		return fmt.Errorf("the ITL to distribute does not verify: %w; build a new one", err)
+		return fmt.Errorf("the ITL to distribute does not verify: %w", err)
 	}
 	if _, err := capfOf(verification, p.inForce); err != nil {
 		return fmt.Errorf("the ITL to distribute %w", err)
@@ -99,7 +99,7 @@ func capfOf(verification *ctl.Verification, inForce *x509.Certificate) ([]*x509.
 		return nil, fmt.Errorf("cannot be read whole: %w", err)
 	}
 	if !slices.ContainsFunc(certificates, inForce.Equal) {
-		return nil, errors.New("was made without the present CAPF certificate; build a new one")
+		return nil, errors.New("was made without the present CAPF certificate")
 	}
 	return certificates, nil
 }
