@@ -65,7 +65,7 @@ var ParameterList = []Parameter{
 	{ParamSCEPPort, "80", "", effectNextSession,
 		"Port of the third-party CA.", between(1, 65535)},
 	{ParamCAAddress, "", "", effectNextSession,
-		"Address or name of the third-party CA.", printable},
+		"Address or name of the third-party CA, or the URL of its SCEP service.", authorityAddress},
 	{ParamPhonePort, "3804", "", effectNextServe,
 		"TCP port on which phones call CAPF. After a change phones must be reset.", between(2000, 9999)},
 	{ParamOperationExpiresIn, "10", "days", effectNextOperation,
