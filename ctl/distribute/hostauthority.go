@@ -55,14 +55,15 @@ func (k *hostKeys) split(known []knownhosts.KnownKey) (authorities, keys []known
 // verifyCertificate judges a host by its certificate where an authority of the known hosts has made it, else by the
 // key in it, as ssh(1) does.
 func (k *hostKeys) verifyCertificate(address string, remote net.Addr, certificate *ssh.Certificate) error {
-	authorities, _ := k.split(k.known(address))
+	place := k.place(address)
+	authorities, _ := k.split(k.known(place))
 	i := slices.IndexFunc(authorities, func(one knownhosts.KnownKey) bool {
 		return string(one.Key.Marshal()) == string(certificate.SignatureKey.Marshal())
 	})
 	if i < 0 {
 		return k.verify(address, remote, certificate.Key)
 	}
-	if err := k.check(address, remote, certificate); err != nil {
+	if err := k.check(place, remote, certificate); err != nil {
 		return fmt.Errorf("%w, by the authority in %s, line %d: %w; have it make a new one for the server", errHostCertificate, k.path, authorities[i].Line, plainError(err))
 	}
 	return nil

@@ -45,7 +45,8 @@ func (k *hostKeys) verify(address string, remote net.Addr, key ssh.PublicKey) er
 	if certificate, ok := key.(*ssh.Certificate); ok {
 		return k.verifyCertificate(address, remote, certificate)
 	}
-	err := k.check(address, remote, key)
+	place := k.place(address)
+	err := k.check(place, remote, key)
 	var unknown *knownhosts.KeyError
 	var revoked *knownhosts.RevokedError
 	switch {
@@ -54,7 +55,7 @@ func (k *hostKeys) verify(address string, remote net.Addr, key ssh.PublicKey) er
 	case errors.As(err, &revoked):
 		return fmt.Errorf("%w: %s is marked as revoked in %s, line %d; do not log in there before its administrator has given it a new one",
 			errHostKeyRevoked, describeKey(key), revoked.Revoked.Filename, revoked.Revoked.Line)
-	case errors.As(err, &unknown) && len(unknown.Want) == 0:
+	case errors.As(err, &unknown) && (len(unknown.Want) == 0 || place != address): // what another port has is no change of this one
 		return fmt.Errorf("%w: %s shows %s, and %s has none for it; compare that with `ssh-keygen -lf` on the server itself, then: %s",
 			errHostKeyUnknown, address, describeKey(key), k.path, k.add(address, key))
 	case errors.As(err, &unknown):
@@ -92,6 +93,21 @@ func (k *hostKeys) add(address string, key ssh.PublicKey) string {
 
 func shellWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
+// place gives the address under which a server is looked for: its own, or without its port where nothing is known of that,
+// as ssh(1) does. In a known-hosts file a line without a port is for port 22.
+func (k *hostKeys) place(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == sshPort || len(k.known(address)) > 0 {
+		return address
+	}
+	if plain := net.JoinHostPort(host, sshPort); len(k.known(plain)) > 0 {
+		return plain
+	}
+	return address
+}
+
+const sshPort = "22"
+
 // known gives what is known of a server.
 func (k *hostKeys) known(address string) []knownhosts.KnownKey {
 	probe, err := ssh.NewPublicKey(make(ed25519.PublicKey, ed25519.PublicKeySize))
@@ -109,7 +125,7 @@ func (k *hostKeys) known(address string) []knownhosts.KnownKey {
 // and another kind than the known one would look like a change. Certificates come before them where an authority is
 // known, and are not asked for elsewhere.
 func (k *hostKeys) algorithms(address string) []string {
-	authorities, keys := k.split(k.known(address))
+	authorities, keys := k.split(k.known(k.place(address)))
 	var known []string
 	for _, one := range keys {
 		known = append(known, signaturesOf(one.Key.Type())...)
