@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,15 @@ func OpenFolder(_ context.Context, address *url.URL) (Target, error) {
 		return nil, fmt.Errorf("target folder: %w; make it, or mount what belongs there", err)
 	}
 	return &folderTarget{root}, nil
+}
+
+// withRemedy says what to do about a link that leads out of the target, for which os.Root has an error of its own.
+func withRemedy(err error) error {
+	var inPath *fs.PathError
+	if !errors.As(err, &inPath) || !strings.Contains(inPath.Err.Error(), "path escapes from parent") {
+		return err
+	}
+	return fmt.Errorf("%w: a link there leads out of the target folder, and is not followed; have the target begin above both, or put a folder in the link's place", err)
 }
 
 func checkFolderURL(address *url.URL) error {

@@ -152,13 +152,18 @@ func TestNothingEscapes(t *testing.T) {
 			if err := prepare(folder); err != nil {
 				t.Fatal(err)
 			}
-			if result := one(t, node, ours, Options{StartOver: true}); result.Outcome != Failed || result.Err == nil {
+			result := one(t, node, ours, Options{StartOver: true})
+			if result.Outcome != Failed || result.Err == nil {
 				t.Errorf("%s, %v", result.Outcome, result.Err)
+			}
+			if isLink := strings.Contains(name, "link"); isLink != strings.Contains(result.Error, "have the target begin above both") {
+				t.Errorf("with a link: %t; %s", isLink, result.Error)
 			}
 			if left := tree(t, outside); len(left) != 0 {
 				t.Errorf("written outside: %v", left)
 			}
-			if status := Status(t.Context(), []Node{node}, ours, nil, Options{})[0]; status.State != StateUnreachable || status.Err == nil {
+			if status := Status(t.Context(), []Node{node}, ours, nil, Options{})[0]; status.State != StateUnreachable || status.Err == nil ||
+				strings.Contains(name, "link") != strings.Contains(status.Error, "have the target begin above both") {
 				t.Errorf("status %s, %v", status.State, status.Err)
 			}
 		})

@@ -137,7 +137,7 @@ func (r *run) step(do func() error) error {
 	if err != nil && r.ctx.Err() != nil {
 		return fmt.Errorf("%w (%w)", reason(r.ctx), err)
 	}
-	return err
+	return withRemedy(err)
 }
 
 // atOnce does n things: all at the same time where the target is pipelined, else one by one up to the first that
