@@ -39,9 +39,9 @@ func openCopy(ctx context.Context, database legacy.Input, logs []legacy.Input) (
 		return nil, err
 	}
 	for _, log := range logs {
-		ending := "-wal"
-		if strings.HasSuffix(strings.ToLower(log.File), "-journal") {
-			ending = "-journal"
+		ending := writeAheadName
+		if strings.HasSuffix(strings.ToLower(log.File), journalEnding) {
+			ending = journalEnding
 		}
 		if err := copyFile(log, path+ending); err != nil {
 			return nil, err

@@ -77,8 +77,18 @@ func (f *File) note(line int, severity legacy.Severity, reason string) {
 	f.Findings = append(f.Findings, legacy.Finding{Position: legacy.Position{File: f.database.File, Line: line}, Severity: severity, Reason: reason})
 }
 
-// missesLog says where a log may have been forgotten: one that the daemon had open has the newest rows.
+// missesLog says where a log was forgotten or is torn: one that the daemon had open has the newest rows.
 func (f *File) missesLog(ctx context.Context, opened *copied) error {
+	for _, log := range f.logs {
+		whole, err := wholeLog(log)
+		if err != nil {
+			return err
+		}
+		if !whole {
+			f.Findings = append(f.Findings, legacy.Finding{Position: legacy.Position{File: log.File}, Severity: legacy.Warning,
+				Reason: "is not whole: the newest rows may be missing; copy the database and it once more, with the daemon stopped"})
+		}
+	}
 	var mode string
 	if err := opened.conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err
