@@ -79,7 +79,7 @@ func (m Missing) String() string { return "missing: " + m.Why }
 // missing finds all that is missing, in a fixed order. The store has been asked already.
 func (p *planner) missing() []Missing {
 	claims := p.claims()
-	out := slices.Concat(p.missingRecords(claims), p.missingIssuers(), p.recordsWithoutIssuer(claims), p.missingMachines())
+	out := slices.Concat(p.missingRecords(claims), p.unreadRecords(), p.missingIssuers(), p.recordsWithoutIssuer(claims), p.missingMachines())
 	slices.SortStableFunc(out, func(a, b Missing) int {
 		switch {
 		case a.Stops == b.Stops:
@@ -180,6 +180,20 @@ func missingRecordsOf(m *machineReading, lone []*judged) Missing {
 		out.Why = with + ", and no record in its CAPF.phone"
 	default:
 		out.Why = with + ", but no CAPF.phone"
+	}
+	return out
+}
+
+// unreadRecords finds machines of whose phone records no line was understood: a dialect that was named reads the file, and
+// nothing in it.
+func (p *planner) unreadRecords() []Missing {
+	var out []Missing
+	for _, m := range p.reading.machines {
+		if files := m.phoneFiles(); len(m.records) == 0 && m.kept > 0 && len(files) > 0 {
+			out = append(out, Missing{What: MissingRecords, Machine: m.name, Stops: true,
+				Why: fmt.Sprintf("%s has %s in %s, and none was understood", m.name, capf.Counted(m.kept, "line"), listedInWords(files)),
+				Do:  "see `capf migrate inspect` for what stands in the way, and describe the file by a dialect (`capf migrate dialect`)"})
+		}
 	}
 	return out
 }

@@ -119,6 +119,36 @@ func TestMissingNamesBoth(t *testing.T) {
 	}
 }
 
+// TestNothingUnderstood: a dialect that was named reads the file and nothing in it, which is no migration.
+func TestNothingUnderstood(t *testing.T) {
+	options := strictOptions()
+	options.Dialect = dialectFile(t, `name = "mine"
+files = ["phones"]
+form = "delimited"
+separators = [","]
+[columns]
+device = ["unit"]
+state = ["how far"]
+[states]
+failed = ["5"]
+`)
+	specs := folders(t, map[string]map[string]string{"pub": {"CAPF.phone": "unit,how far\n" + device + ",6\nSEP001122330001,7\n"}})
+	_, err := Run(t.Context(), specs, options, newMemoryStore(), "tester")
+	wantCode(t, err, capf.CodeRefused, "pub has 2 lines in CAPF.phone, and none was understood", "capf migrate inspect", "--accept-missing")
+	if plan := mustPlan(t, specs, options, nil); plan.Ready {
+		t.Error("the plan says that a run can go on")
+	}
+	options.AcceptMissing = true
+	if report := mustRun(t, specs, options, newMemoryStore()); report.Counts.KeptAside != 2 {
+		t.Errorf("accepted: %+v", report.Counts)
+	}
+	options.AcceptMissing = false
+	one := folders(t, map[string]map[string]string{"pub": {"CAPF.phone": "unit,how far\n" + device + ",6\nSEP001122330001,5\n"}})
+	if plan := mustPlan(t, one, options, nil); len(plan.Stopping()) != 0 {
+		t.Errorf("one record is understood, and missing is %v", plan.Missing)
+	}
+}
+
 // TestMissingNodes: the store's subscribers are expected among the sources, of this run or of an earlier one.
 func TestMissingNodes(t *testing.T) {
 	store := newMemoryStore()

@@ -71,6 +71,15 @@ func (m *machineReading) withoutPhones() string {
 	if len(m.records) > 0 {
 		return ""
 	}
+	paths := m.phoneFiles()
+	if len(paths) == 0 || slices.ContainsFunc(m.Kept, func(line legacy.KeptLine) bool { return slices.Contains(paths, line.File) }) {
+		return ""
+	}
+	return paths[0]
+}
+
+// phoneFiles gives the paths of the files for phones.
+func (m *machineReading) phoneFiles() []string {
 	var paths []string
 	for _, one := range m.PhoneFiles {
 		paths = append(paths, one.File.Path)
@@ -78,10 +87,7 @@ func (m *machineReading) withoutPhones() string {
 	for _, one := range m.Further {
 		paths = append(paths, one.File.Path)
 	}
-	if len(paths) == 0 || slices.ContainsFunc(m.Kept, func(line legacy.KeptLine) bool { return slices.Contains(paths, line.File) }) {
-		return ""
-	}
-	return paths[0]
+	return paths
 }
 
 // comingBack warns of phones that somebody has removed here and that sources still have.
