@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 )
 
@@ -27,7 +26,11 @@ func TestKillUpdate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			one := i.copied(t, "part")
 			kill(t, one)
-			if !strings.Contains(one.capf("migrate", "list"), "second") {
+			var applied int
+			if err := one.database(t).QueryRow(`SELECT count(*) FROM migration_runs WHERE applied_at IS NOT NULL`).Scan(&applied); err != nil {
+				t.Fatal(err)
+			}
+			if applied == 1 { // the last steps come close to the end, or behind it
 				killed++
 				if one.records() != before {
 					t.Error("something of a run that was killed can be seen")
