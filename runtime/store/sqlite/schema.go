@@ -24,6 +24,7 @@ type schema struct {
 	empty       bool
 	application int64
 	version     int64
+	mark        int64 // see upgrade
 }
 
 // prepare sees that the file is a store with the schema that this program knows, and makes it so where
@@ -57,13 +58,13 @@ func prepare(ctx context.Context, options Options) (*Upgrade, error) {
 	case found.version == 0 && !options.Create:
 		return nil, missing(options.Path)
 	case found.version != 0 && !options.Upgrade:
-		return nil, &capf.Error{Code: capf.CodeRefused, Hint: "`capf init` upgrades it, after a copy",
+		return nil, &capf.Error{Code: capf.CodeRefused, Hint: "`capf init` (with --from too) or `capf migrate run` upgrades it, after a copy",
 			Message: fmt.Sprintf("the store %s has schema %d; this program needs %d", options.Path, found.version, known)}
 	}
 	if found.version == 0 {
 		return nil, classify(options.Path, migrateSchema(ctx, options))
 	}
-	return upgrade(ctx, options, found.version, known)
+	return upgrade(ctx, options, found, known)
 }
 
 // inspect reads the schema of a file without changing anything in it.
@@ -75,6 +76,9 @@ func inspect(ctx context.Context, options Options) (found schema, err error) {
 		return found, err
 	}
 	if err := pool.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&found.application); err != nil {
+		return found, err
+	}
+	if err := pool.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&found.mark); err != nil {
 		return found, err
 	}
 	found.empty = tables == 0

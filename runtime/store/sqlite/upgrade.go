@@ -21,21 +21,66 @@ type Upgrade struct {
 func (s *Store) Upgraded() *Upgrade { return s.upgraded }
 
 // upgrade brings an older store up to date, after a copy. While a service runs on it that is refused with CodeBusy: it
-// was started by the older program, and no service starts meanwhile.
-func upgrade(ctx context.Context, options Options, from, to int64) (_ *Upgrade, err error) {
+// was started by the older program, and no service starts meanwhile. An upgrade that was cut is gone on with: the copy is
+// there then, and nobody could use the store since.
+func upgrade(ctx context.Context, options Options, found schema, to int64) (_ *Upgrade, err error) {
 	lock, err := store.TakeServeLock(filepath.Dir(options.Path))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	done := &Upgrade{From: from, To: to, Copy: fmt.Sprintf("%s.schema-%d", options.Path, from)}
-	if err := copyStore(ctx, options, done.Copy, from); err != nil {
-		return nil, err
+	done := &Upgrade{From: found.version, To: to}
+	if from, of := found.upgrade(); of == to && checkCopy(ctx, copyName(options, from), from) == nil {
+		done.From, done.Copy = from, copyName(options, from)
+	} else {
+		done.Copy = copyName(options, found.version)
+		if err := copyStore(ctx, options, done.Copy, found.version); err != nil {
+			return nil, err
+		}
 	}
-	if err := migrateSchema(ctx, options); err != nil {
-		return nil, classify(options.Path, err)
+	if err := migrateMarked(ctx, options, done); err != nil {
+		return nil, inPart(ctx, options, done, err)
 	}
 	return done, nil
+}
+
+func copyName(options Options, version int64) string { return fmt.Sprintf("%s.schema-%d", options.Path, version) }
+
+// upgradeShift is where the schema that an upgrade begins with stands in SQLite's user version; below is where it ends.
+const upgradeShift = 16
+
+// upgrade tells between which schemas an upgrade was begun that was not ended; 0 and 0 for none.
+func (s schema) upgrade() (from, to int64) { return s.mark >> upgradeShift, s.mark & (1<<upgradeShift - 1) }
+
+// migrateMarked has the file tell, for as long as it is between schemas, which upgrade that is.
+func migrateMarked(ctx context.Context, options Options, of *Upgrade) error {
+	if err := setMark(ctx, options, of.From<<upgradeShift|of.To); err != nil {
+		return err
+	}
+	if err := migrateSchema(ctx, options); err != nil {
+		return err
+	}
+	return setMark(ctx, options, 0)
+}
+
+func setMark(ctx context.Context, options Options, mark int64) (err error) {
+	pool := connect(options, readWrite, 1)
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	_, err = pool.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", mark))
+	return err
+}
+
+// inPart says what has become of a store whose upgrade failed: each step of the schema is a transaction of its own.
+func inPart(ctx context.Context, options Options, of *Upgrade, cause error) error {
+	out := &capf.Error{Code: capf.CodeUnavailable, Err: classify(options.Path, cause)}
+	if found, err := inspect(ctx, options); err == nil && found.version == of.From {
+		out.Message = fmt.Sprintf("the store %s was not upgraded: it has schema %d as before", options.Path, of.From)
+		out.Hint = "see that there is room on its disk, then run `capf init` again"
+		return out
+	}
+	out.Message = fmt.Sprintf("the store %s is upgraded in part, between schemas %d and %d: no capf can use it as it is", options.Path, of.From, of.To)
+	out.Hint = fmt.Sprintf("see that there is room on its disk, then `capf init` goes on; or give %s its name, for the older capf", of.Copy)
+	return out
 }
 
 // copyStore writes a consistent copy beside the store, whole or not at all, and on the disk when it returns. A copy of

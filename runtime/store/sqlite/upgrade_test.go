@@ -307,3 +307,39 @@ func TestUpgradeWithoutRoom(t *testing.T) {
 	sameRows(t, "after the upgrade that failed", after, before)
 	upgraded(t, path, 9)
 }
+
+// TestUpgradeIsCut: one that fails in the middle says what can be done, goes on later, and knows the copy from before all
+// of it. It is not confused by a copy of another upgrade.
+func TestUpgradeIsCut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "capf.db")
+	older(t, path, 9)
+	before, columns := tableRows(t, path, nil)
+	execute(t, path, `CREATE TABLE verifications (in_the_way INTEGER)`)
+	for range 2 {
+		_, err := Open(t.Context(), Options{Path: path, Upgrade: true})
+		wantCode(t, err, capf.CodeUnavailable, path, "upgraded in part, between schemas 9 and", path+".schema-9", "capf init")
+	}
+	_, err := Open(t.Context(), Options{Path: path})
+	wantCode(t, err, capf.CodeRefused, "capf init")
+	execute(t, path, `DROP TABLE verifications`)
+	if copied := upgraded(t, path, 9); copied != path+".schema-9" {
+		t.Errorf("the copy is %s", copied)
+	}
+	noFiles(t, path+".schema-9.old", path+".schema-16")
+	after, _ := tableRows(t, path+".schema-9", columns)
+	sameRows(t, "the copy", after, before)
+	if found, err := inspect(t.Context(), Options{Path: path}); err != nil || found.mark != 0 {
+		t.Errorf("after the upgrade: %+v, %v", found, err)
+	}
+}
+
+// TestMarkOfAnotherUpgrade: the copy of one that was for another schema may be old by now.
+func TestMarkOfAnotherUpgrade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "capf.db")
+	older(t, path, 9)
+	older(t, path+".schema-8", 8)
+	execute(t, path, fmt.Sprintf(`PRAGMA user_version = %d`, 8<<upgradeShift|10))
+	if copied := upgraded(t, path, 9); copied != path+".schema-9" {
+		t.Errorf("the copy is %s", copied)
+	}
+}
