@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"capf/migrate"
+	"capf/runtime/capf"
 )
 
 // mostInTheWay is how many obstacles of a kind the first screen names; all of them follow below it.
@@ -113,24 +114,13 @@ func (a *app) commandLine(words ...string) string {
 		usual = "capf-data"
 	}
 	if whole, err := filepath.Abs(usual); err != nil || whole != a.data {
-		out = append(out, "--data", shellWord(a.data))
+		out = append(out, "--data", capf.ShellWord(a.data))
 	}
 	if a.config != "" {
-		out = append(out, "--config", shellWord(a.config))
+		out = append(out, "--config", capf.ShellWord(a.config))
 	}
 	for _, word := range words {
-		out = append(out, shellWord(word))
+		out = append(out, capf.ShellWord(word))
 	}
 	return strings.Join(out, " ")
-}
-
-// shellWord quotes a word where a POSIX shell would read it otherwise.
-func shellWord(word string) string {
-	harmless := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./=:,+@%", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !harmless(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -96,6 +96,10 @@ var changes = []changed{
 	{"kept aside", func(f *Facts) {
 		f.Runs[0].Counts.KeptAside, f.Runs[0].Counts.Conflicts, f.Runs[0].Missing = 33, 1, []string{"x", "y"}
 	}, "1.3", Unknown, "run 1: 33 lines kept aside, 1 conflict decided, 2 missing and accepted"},
+	{"where to look", func(f *Facts) {
+		f.Runs[0].Counts.KeptAside, f.Runs[0].Dialect = 1, "/my own.toml"
+		f.Runs[0].Sources = []capf.MigrationSource{{Machine: "pub", Path: "/copies/the pub's"}, {Machine: "sub", Path: "/copies/sub"}}
+	}, "1.3", Unknown, "`capf migrate inspect --dialect '/my own.toml' 'pub=/copies/the pub'\\''s' sub=/copies/sub`"},
 	{"rolled back", func(f *Facts) { f.Runs[0].RolledBackAt = now }, "1.2", Unknown, "every migration was rolled back, run 1 at 2026-03-01T12:00:00Z"},
 	{"nothing left of a run", func(f *Facts) { f.Runs[0].RolledBackAt, f.Runs[0].Counts.KeptAside = now, 3 }, "1.3", Unknown, "rolled back"},
 	{"utility after a rollback", func(f *Facts) { f.Runs[0].RolledBackAt = now }, "2", Unknown, "leave it alone"},

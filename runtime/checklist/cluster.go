@@ -80,10 +80,11 @@ func machines(run capf.MigrationRun) string {
 
 // looked never says that a person has looked: that is nowhere on record.
 func (f *Facts) looked() finding {
-	var found []string
+	var found, next []string
 	for _, run := range f.standing() {
 		if open := leftBy(run); len(open) > 0 {
 			found = append(found, fmt.Sprintf("run %d: %s", run.ID, strings.Join(open, ", ")))
+			next = append(next, inspecting(run))
 		}
 	}
 	switch {
@@ -92,7 +93,19 @@ func (f *Facts) looked() finding {
 	case len(found) == 0:
 		return done("nothing was kept aside, nothing conflicted, nothing was missing")
 	}
-	return unknown(strings.Join(found, "; "), "see them with `capf migrate inspect SOURCE…`, for as long as there are copies")
+	return unknown(strings.Join(found, "; "), "see them, for as long as there are copies: "+strings.Join(next, ", "))
+}
+
+// inspecting is the command that shows what a run has read.
+func inspecting(run capf.MigrationRun) string {
+	words := []string{"capf migrate inspect"}
+	if run.Dialect != "" {
+		words = append(words, "--dialect", capf.ShellWord(run.Dialect))
+	}
+	for _, source := range run.Sources {
+		words = append(words, capf.ShellWord(source.Machine+"="+source.Path))
+	}
+	return "`" + strings.Join(words, " ") + "`"
 }
 
 // leftBy says what of a run a person should look at.

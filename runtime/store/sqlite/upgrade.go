@@ -44,13 +44,17 @@ func upgrade(ctx context.Context, options Options, found schema, to int64) (_ *U
 	return done, nil
 }
 
-func copyName(options Options, version int64) string { return fmt.Sprintf("%s.schema-%d", options.Path, version) }
+func copyName(options Options, version int64) string {
+	return fmt.Sprintf("%s.schema-%d", options.Path, version)
+}
 
 // upgradeShift is where the schema that an upgrade begins with stands in SQLite's user version; below is where it ends.
 const upgradeShift = 16
 
 // upgrade tells between which schemas an upgrade was begun that was not ended; 0 and 0 for none.
-func (s schema) upgrade() (from, to int64) { return s.mark >> upgradeShift, s.mark & (1<<upgradeShift - 1) }
+func (s schema) upgrade() (from, to int64) {
+	return s.mark >> upgradeShift, s.mark & (1<<upgradeShift - 1)
+}
 
 // migrateMarked has the file tell, for as long as it is between schemas, which upgrade that is.
 func migrateMarked(ctx context.Context, options Options, of *Upgrade) error {
