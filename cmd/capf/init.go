@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -28,17 +29,20 @@ func (c *initCommand) Run(app *app) (err error) {
 	if c.From != "" {
 		return c.takeOver(app)
 	}
+	options := ca.Options{CommonName: c.CommonName, Organization: orDefault(c.Organization),
+		OrganizationalUnit: orDefault(c.OrganizationalUnit), KeySize: c.KeySize}
+	if err := options.Check(); err != nil {
+		return err
+	}
 	store, rest, err := c.store(app)
 	if err != nil {
 		return err
 	}
 	defer closeInto(&err, store)
-	newKey, err := keyInToken(app, store, c.PKCS11)
-	if err != nil {
+	if options.NewKey, err = keyInToken(app, store, c.PKCS11); err != nil {
 		return err
 	}
-	authority, created, err := ca.Activate(app.data, ca.Options{CommonName: c.CommonName, Organization: orDefault(c.Organization),
-		OrganizationalUnit: orDefault(c.OrganizationalUnit), KeySize: c.KeySize, NewKey: newKey}, app.environment())
+	authority, created, err := ca.Activate(app.data, options, app.environment())
 	if err != nil {
 		return err
 	}
@@ -126,7 +130,7 @@ func (c *initCommand) takeOver(app *app) (err error) {
 		return err
 	}
 	if err := ca.CheckTakeOver(app.data, content, ca.System()); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", c.From, err)
 	}
 	store, rest, err := c.store(app)
 	if err != nil {

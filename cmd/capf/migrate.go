@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"capf/legacy/source"
 	"capf/migrate"
@@ -157,7 +158,7 @@ func printVerification(app *app, found *migrate.Verification) error {
 		return app.printJSON(found)
 	}
 	for _, one := range found.Sources {
-		app.say("%s (%s): %s %s", one.Machine, one.Path, one.State, one.Problem)
+		app.say("%s", strings.TrimSpace(fmt.Sprintf("%s (%s): %s %s", one.Machine, one.Path, one.State, one.Problem)))
 	}
 	for _, one := range found.Since {
 		app.say("since the run: %s %s %s %s", one.Machine, placeOf(one.File, one.Line), one.Device, one.What)
@@ -174,6 +175,8 @@ func printVerification(app *app, found *migrate.Verification) error {
 		}
 	}
 	if len(found.Differences) > 0 {
+		app.say("run %d was compared: %s, %s, %s, %s kept aside", found.Run, capf.Counted(found.Records, "record"), capf.Counted(found.Phones, "phone"),
+			capf.Counted(found.Certificates, "certificate"), capf.Counted(found.KeptAside, "line"))
 		return list.close()
 	}
 	return app.fields([]string{"run", "records", "phones", "superseded", "certificates", "kept-aside", "differences", "changed-since"},

@@ -118,6 +118,18 @@ func randomName(random io.Reader) (string, error) {
 	return fmt.Sprintf("CAPF-%x", id), nil
 }
 
+// Check tells whether an identity can be made so, before anything is done for it. What is left open is right: a common
+// name is made, and a key size is 2048. CodeInvalid names what is wrong.
+func (o Options) Check() error {
+	if o.CommonName == "" {
+		o.CommonName = "CAPF"
+	}
+	if o.KeySize == 0 {
+		o.KeySize = 2048
+	}
+	return o.validate()
+}
+
 // validate checks the names. The common name becomes a file name on every server of the cluster.
 func (o Options) validate() error {
 	if err := checkName("common name", o.CommonName); err != nil {
