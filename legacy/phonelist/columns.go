@@ -1,6 +1,7 @@
 package phonelist
 
 import (
+	"fmt"
 	"slices"
 
 	"capf/legacy"
@@ -45,6 +46,7 @@ type column struct {
 	name  string
 	field field  // empty: no meaning to us
 	why   string // there is none though the name is known
+	twin  int    // place of another column of the same name, from 1, which is read; 0: there is none
 }
 
 // meaningsOf gives each column its field. Of two columns for one field the less exact name is not read.
@@ -64,12 +66,25 @@ func meaningsOf(header []string) []column {
 		}
 		if _, otherRank := fieldOf(header[other]); otherRank <= rank {
 			out[i].why = " (read from " + legacy.MaskText(header[other]) + ")"
+			if otherRank == rank {
+				out[i].twin = other + 1
+			}
 			continue
 		}
 		out[other].field, out[other].why = "", " (read from "+legacy.MaskText(name)+")"
 		out[i].field, best[meaning] = meaning, i
 	}
 	return out
+}
+
+// contradiction names a column that is there twice and says two things; empty: none does.
+func contradiction(columns []column, values []string) string {
+	for i, c := range columns {
+		if c.twin > 0 && values[i] != values[c.twin-1] {
+			return fmt.Sprintf("%q is there twice, and says two things", legacy.MaskText(c.name))
+		}
+	}
+	return ""
 }
 
 func fieldOf(name string) (meaning field, rank int) {

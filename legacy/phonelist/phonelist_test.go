@@ -141,6 +141,17 @@ func TestWhatIsNotUnderstoodIsKept(t *testing.T) {
 	}
 }
 
+// TestColumnTwice: which of two values is meant nobody can tell, so the line is kept aside; two that are alike are one.
+func TestColumnTwice(t *testing.T) {
+	content := "Device Name,Description,Description,Operation\n" +
+		"SEP001122334401,Lobby,Lobby,none\nSEP001122334402,Lobby,Hall,none\n"
+	want := []string{"2|SEP001122334401", `3 kept: "Description" is there twice, and says two things`}
+	got := lines(t, open(t, content))
+	if len(got) != len(want) || !strings.HasPrefix(got[0], want[0]) || !strings.HasSuffix(got[0], "|Lobby") || got[1] != want[1] {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestEncodings(t *testing.T) {
 	const content = "Device;Description;Operation\r\nSEP001122334401;M\xfcller;none\r\n"
 	wide := []byte{0xff, 0xfe}

@@ -129,6 +129,9 @@ func (r *reader) made(lines []text.Line, values []string, problem string) (*phon
 	if problem == "" && len(values) != len(columns) {
 		problem = fmt.Sprintf("has %s, the header has %d", legacy.Counted(len(values), "column"), len(columns))
 	}
+	if problem == "" {
+		problem = contradiction(columns, values)
+	}
 	if problem != "" {
 		return nil, problem
 	}
