@@ -66,7 +66,7 @@ func (r *reading) number() {
 }
 
 // batch is how many rows are handed to the store at once.
-const batch = 4000
+const batch = 8000
 
 // allFindings gives everything that was found about a machine, also about the meaning of its records.
 func (m *machineReading) allFindings() []legacy.Finding {
