@@ -122,16 +122,7 @@ func TestMissingNamesBoth(t *testing.T) {
 // TestNothingUnderstood: a dialect that was named reads the file and nothing in it, which is no migration.
 func TestNothingUnderstood(t *testing.T) {
 	options := strictOptions()
-	options.Dialect = dialectFile(t, `name = "mine"
-files = ["phones"]
-form = "delimited"
-separators = [","]
-[columns]
-device = ["unit"]
-state = ["how far"]
-[states]
-failed = ["5"]
-`)
+	options.Dialect = dialectFile(t, ownDialect)
 	specs := folders(t, map[string]map[string]string{"pub": {"CAPF.phone": "unit,how far\n" + device + ",6\nSEP001122330001,7\n"}})
 	_, err := Run(t.Context(), specs, options, newMemoryStore(), "tester")
 	wantCode(t, err, capf.CodeRefused, "pub has 2 lines in CAPF.phone, and none was understood", "capf migrate inspect", "--accept-missing")

@@ -202,9 +202,8 @@ func TestVerifyNewest(t *testing.T) {
 	}
 }
 
-// TestVerifyDialect: the dialect that a run was given is the one that it is verified by.
-func TestVerifyDialect(t *testing.T) {
-	content := `name = "mine"
+// ownDialect reads how far a unit is, and knows one word for it.
+const ownDialect = `name = "mine"
 files = ["phones"]
 form = "delimited"
 separators = [","]
@@ -214,7 +213,10 @@ state = ["how far"]
 [states]
 failed = ["5"]
 `
-	path := dialectFile(t, content)
+
+// TestVerifyDialect: the dialect that a run was given is the one that it is verified by.
+func TestVerifyDialect(t *testing.T) {
+	path := dialectFile(t, ownDialect)
 	specs := folders(t, map[string]map[string]string{"a": {"CAPF.phone": "unit,how far\n" + device + ",5\n"}})
 	store := newMemoryStore()
 	options := testOptions()
