@@ -20,7 +20,7 @@ func allocated(do func()) uint64 {
 	runtime.ReadMemStats(&before)
 	do()
 	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
+	return (after.TotalAlloc - before.TotalAlloc) / allocatedTimes
 }
 
 // allowed is what one way of reading a file may allocate: something for each element that it can have at the most, and
