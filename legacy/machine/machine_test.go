@@ -37,9 +37,10 @@ type read struct {
 	findings []legacy.Finding // of phone files
 }
 
-func readMachine(t testing.TB, folder string, options machine.Options) read {
+// openSource opens what is given as SOURCE until the test ends.
+func openSource(t testing.TB, given string) *source.Source {
 	t.Helper()
-	spec, err := source.Parse(folder)
+	spec, err := source.Parse(given)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +49,12 @@ func readMachine(t testing.TB, folder string, options machine.Options) read {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { opened.Close() })
+	return opened
+}
+
+func readMachine(t testing.TB, folder string, options machine.Options) read {
+	t.Helper()
+	opened := openSource(t, folder)
 	made, err := machine.Read(opened, options)
 	if err != nil {
 		t.Fatal(err)
@@ -338,16 +345,8 @@ func write(t *testing.T, files map[string]string) string {
 }
 
 func TestErrorsAreGathered(t *testing.T) {
-	spec, err := source.Parse(write(t, map[string]string{"CAPF.phone": "hello\n", "CAPF.cfg": "hello\n", "x.0": "x\n"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	opened, err := source.Open(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer opened.Close()
-	_, err = machine.Read(opened, machine.Options{})
+	opened := openSource(t, write(t, map[string]string{"CAPF.phone": "hello\n", "CAPF.cfg": "hello\n", "x.0": "x\n"}))
+	_, err := machine.Read(opened, machine.Options{})
 	if err == nil || strings.Contains(err.Error(), "\n") {
 		t.Fatalf("got %v", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"capf/legacy/machine"
-	"capf/legacy/source"
 )
 
 // TestOrderOfFiles: what is found stands in the order of the files, whichever of them were read beside each other.
@@ -15,16 +14,7 @@ func TestOrderOfFiles(t *testing.T) {
 	for n := range 40 {
 		files[fmt.Sprintf("%02d.0", n)] = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
 	}
-	folder := write(t, files)
-	spec, err := source.Parse(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	opened, err := source.Open(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer opened.Close()
+	opened := openSource(t, write(t, files))
 	read, err := machine.Read(opened, machine.Options{})
 	if err != nil {
 		t.Fatal(err)
