@@ -34,7 +34,7 @@ func resetChanged(app *app, store *sqlite.Store, resetter *reset.Resetter, chang
 			done++
 		}
 	}
-	app.say("%s reset", counted(done, "phone", "phones"))
+	app.say("%s reset", capf.Counted(done, "phone"))
 	return failure
 }
 

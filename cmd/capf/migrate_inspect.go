@@ -59,7 +59,7 @@ func printMachine(out *section, m migrate.InspectedMachine) {
 		if file.Dialect != "" {
 			reading = fmt.Sprintf("\t%s, %s; %s: %d read, %d kept aside", file.Dialect, file.Why, file.Encoding, file.Records, file.Kept)
 		}
-		out.row(name+"files", "%s\t%s\t%s%s", file.File, file.Kind, counted(int(file.Size), "byte", "bytes"), reading)
+		out.row(name+"files", "%s\t%s\t%s%s", file.File, file.Kind, capf.Counted(int(file.Size), "byte"), reading)
 	}
 	for _, file := range m.Files {
 		for _, record := range file.First {
