@@ -87,7 +87,7 @@ func TestBytesOfValues(t *testing.T) {
 func TestSettingsDoNotShowSecrets(t *testing.T) {
 	file := mustRead(t, "TracePassword=geheim\nUser=u47110815\nCAPFPhonePort=3804\n")
 	printed := fmt.Sprintf("%v %+v %#v", file.Settings, file.Settings, file.Settings)
-	if strings.Contains(printed, "geheim") || strings.Contains(printed, "4711") || !strings.Contains(printed, "3804") {
+	if strings.Contains(printed, "geheim") || strings.Contains(printed, "47110815") || !strings.Contains(printed, "3804") {
 		t.Errorf("printed %s", printed)
 	}
 }

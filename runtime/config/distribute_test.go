@@ -23,23 +23,23 @@ func withoutSSH(t *testing.T) {
 
 func TestDistribute(t *testing.T) {
 	withoutSSH(t)
-	text := "[distribute]\nuser = 'ccmadmin'\npassword = '4711'\nidentity-files = ['/etc/capf/id']\nknown-hosts = '/etc/capf/known_hosts'\n" +
+	text := "[distribute]\nuser = 'ccmadmin'\npassword = '4711081547'\nidentity-files = ['/etc/capf/id']\nknown-hosts = '/etc/capf/known_hosts'\n" +
 		"parallel = 5\nconnect-timeout = '3s'\noperation-timeout = '4s'\nnode-timeout = '5s'\n"
-	want := config.Distribute{User: "ccmadmin", Password: "4711", IdentityFiles: []string{"/etc/capf/id"}, Agent: true, KnownHosts: "/etc/capf/known_hosts",
+	want := config.Distribute{User: "ccmadmin", Password: "4711081547", IdentityFiles: []string{"/etc/capf/id"}, Agent: true, KnownHosts: "/etc/capf/known_hosts",
 		Parallel: 5, ConnectTimeout: config.Duration{Duration: 3 * time.Second}, OperationTimeout: config.Duration{Duration: 4 * time.Second},
 		NodeTimeout: config.Duration{Duration: 5 * time.Second}, CheckEvery: config.Interval{Duration: time.Hour}}
 	if got, err := load(t, text); err != nil || !reflect.DeepEqual(got.Distribute, want) {
 		t.Errorf("%+v, %v", got.Distribute, err)
 	}
 	t.Setenv(config.SSHUserVariable, "other")
-	t.Setenv(config.SSHPasswordVariable, "0815")
+	t.Setenv(config.SSHPasswordVariable, "0815471100")
 	t.Setenv(config.SSHPassphraseVariable, "open")
 	t.Setenv(config.SSHAgentVariable, "/run/agent")
-	want.User, want.Password, want.Passphrase, want.AgentAt = "other", "0815", "open", "/run/agent"
+	want.User, want.Password, want.Passphrase, want.AgentAt = "other", "0815471100", "open", "/run/agent"
 	if got, err := load(t, text); err != nil || !reflect.DeepEqual(got.Distribute, want) {
 		t.Errorf("with an environment: %+v, %v", got.Distribute, err)
 	}
-	if got, err := config.Load(""); err != nil || got.Distribute.Password != "0815" || got.Distribute.AgentAt != "/run/agent" {
+	if got, err := config.Load(""); err != nil || got.Distribute.Password != "0815471100" || got.Distribute.AgentAt != "/run/agent" {
 		t.Errorf("without a file: %+v, %v", got.Distribute, err)
 	}
 	if got, err := load(t, "[distribute]\nagent = false\n"); err != nil || got.Distribute.AgentAt != "" {
@@ -83,14 +83,14 @@ func TestDistributeThatCannotBe(t *testing.T) {
 		"node-timeout = '0s'":       "distribute.node-timeout",
 		"identity-files = ['']":     "distribute.identity-files",
 		"passphrase = 'geheim'":     "unknown key",
-		"password = 4711":           "line 2",
+		"password = 4711081547":     "line 2",
 		"password = 'geheim":        "line 2",
 	} {
 		_, err := load(t, "[distribute]\n"+text+"\n")
 		if !capf.HasCode(err, capf.CodeInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
-		if strings.Contains(fmt.Sprint(err), "geheim") || strings.Contains(fmt.Sprint(err), "4711") {
+		if strings.Contains(fmt.Sprint(err), "geheim") || strings.Contains(fmt.Sprint(err), "4711081547") {
 			t.Errorf("%s: the secret is shown: %v", text, err)
 		}
 	}
@@ -98,9 +98,9 @@ func TestDistributeThatCannotBe(t *testing.T) {
 
 func TestPasswordIsNotPrinted(t *testing.T) {
 	settings := config.Default()
-	settings.Distribute.Password, settings.Distribute.Passphrase = "4711", "0815"
+	settings.Distribute.Password, settings.Distribute.Passphrase = "4711081547", "0815471100"
 	for _, text := range []string{fmt.Sprint(settings), fmt.Sprintf("%+v", settings), fmt.Sprintf("%#v", settings.Distribute)} {
-		if strings.Contains(text, "4711") || strings.Contains(text, "0815") {
+		if strings.Contains(text, "4711081547") || strings.Contains(text, "0815471100") {
 			t.Errorf("printed: %s", text)
 		}
 	}

@@ -27,9 +27,9 @@ func TestNewResetter(t *testing.T) {
 		t.Errorf("a URL: %v, %v", resetter, err)
 	}
 	for _, address := range []string{"https://{device}.example/", "http://cm.example/{device}"} {
-		settings.URL, settings.Authorization = address, "Bearer 4711"
+		settings.URL, settings.Authorization = address, "Bearer geheim"
 		_, err := NewResetter(settings)
-		if !capf.HasCode(err, capf.CodeInvalid) || strings.Contains(err.Error(), "4711") {
+		if !capf.HasCode(err, capf.CodeInvalid) || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%s: %v", address, err)
 		}
 		options := Options{Data: t.TempDir(), Config: config.Default()}

@@ -43,11 +43,11 @@ func TestRequest(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer server.Close()
-	request, err := NewRequest(server.URL+"/reset/{device}?name={device}", "Bearer 4711")
+	request, err := NewRequest(server.URL+"/reset/{device}?name={device}", "Bearer geheim")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := request.Reset(t.Context(), "CSF.a_b-c"); err != nil || got != "POST /reset/CSF.a_b-c?name=CSF.a_b-c Bearer 4711 0" {
+	if err := request.Reset(t.Context(), "CSF.a_b-c"); err != nil || got != "POST /reset/CSF.a_b-c?name=CSF.a_b-c Bearer geheim 0" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if err := request.Reset(t.Context(), "a/b?c"); err != nil || !strings.HasPrefix(got, "POST /reset/a%2Fb%3Fc?name=a%2Fb%3Fc ") {
@@ -80,14 +80,14 @@ func TestRequestFails(t *testing.T) {
 		server.URL + "/slow/{device}?key=k1":   "longer than the timeout",
 		gone.URL + "/{device}?key=k1":          "refused",
 	} {
-		request, err := NewRequest(address, "Bearer 4711")
+		request, err := NewRequest(address, "Bearer geheim")
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		err = request.Reset(ctx, "SEP0011223344AA")
 		cancel()
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "k1") || strings.Contains(err.Error(), "4711") || len(err.Error()) > 400 {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "k1") || strings.Contains(err.Error(), "geheim") || len(err.Error()) > 400 {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -104,7 +104,7 @@ func TestShortKeysAreRefused(t *testing.T) {
 	}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
-	request, err := NewRequest(server.URL+"/{device}", "Bearer 4711")
+	request, err := NewRequest(server.URL+"/{device}", "Bearer geheim")
 	if err != nil {
 		t.Fatal(err)
 	}

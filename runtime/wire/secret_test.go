@@ -42,23 +42,23 @@ func TestSecretsStayHidden(t *testing.T) {
 }
 
 func TestSecretInJSON(t *testing.T) {
-	b, err := json.Marshal(AuthenticationResponse{Password: NewSecret([]byte("4711"))})
-	if err != nil || bytes.Contains(b, []byte("4711")) || !bytes.Contains(b, []byte(redacted)) {
+	b, err := json.Marshal(AuthenticationResponse{Password: NewSecret([]byte("geheim"))})
+	if err != nil || bytes.Contains(b, []byte("geheim")) || !bytes.Contains(b, []byte(redacted)) {
 		t.Errorf("%s, error %v", b, err)
 	}
 	var logged bytes.Buffer
-	slog.New(slog.NewJSONHandler(&logged, nil)).Info("text", "message", AuthenticationResponse{Password: NewSecret([]byte("4711"))}.Message(1),
-		"secret", NewSecret([]byte("4711")))
-	if strings.Contains(logged.String(), "4711") {
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("text", "message", AuthenticationResponse{Password: NewSecret([]byte("geheim"))}.Message(1),
+		"secret", NewSecret([]byte("geheim")))
+	if strings.Contains(logged.String(), "geheim") {
 		t.Errorf("%s", logged.String())
 	}
 }
 
 func TestSecret(t *testing.T) {
-	given := []byte("4711")
+	given := []byte("geheim")
 	secret := NewSecret(given)
 	given[0] = 'x'
-	if !secret.Equal("4711") || secret.Equal("x711") || secret.Equal("47110") || secret.Equal("") {
+	if !secret.Equal("geheim") || secret.Equal("xeheim") || secret.Equal("geheim0") || secret.Equal("") {
 		t.Errorf("%q is compared wrongly", secret.Reveal())
 	}
 	if empty := NewSecret(nil); !empty.Present() || !empty.Equal("") || empty.Reveal() == nil {
@@ -78,7 +78,7 @@ func TestDescribe(t *testing.T) {
 		{RequestInProgress{}.Message(7), "request in progress, session 7"},
 		{AuthenticationRequest{Some(uint8(3)), Some(AuthenticationNullString)}.Message(7),
 			"authentication request, session 7, version 3, authentication type 2 (null string)"},
-		{AuthenticationResponse{Reason: Some(ReasonSuccess), Password: NewSecret([]byte("4711")), DeviceName: "SEP\x1b[31m",
+		{AuthenticationResponse{Reason: Some(ReasonSuccess), Password: NewSecret([]byte("geheim")), DeviceName: "SEP\x1b[31m",
 			Certificate: certificate, SignedData: NewSecret(nil)}.Message(7),
 			`authentication response, session 7, reason 1 (success), password [secret], device name "SEP\x1b[31m", certificate of 705 bytes, signed data [secret]`},
 		{AuthenticationResponse{Password: NewSecret(nil), DeviceName: strings.Repeat("A", 70)}.Message(7),
@@ -89,8 +89,8 @@ func TestDescribe(t *testing.T) {
 		{StoreCertificateRequest{Some(CertificateLSC), certificate}.Message(7),
 			"store certificate request, session 7, certificate type 1 (LSC), certificate of 705 bytes"},
 		{EndSession{Some(Reason(5))}.Message(7), "end session, session 7, reason 5 (reason 5)"},
-		{Message{Command: 99, Elements: []Element{{Tag: TagReason}, {TagKeySize, []byte{1, 2, 3}}, {77, []byte("4711")}}},
-			"command 99, session 0, reason of 0 bytes, key size of 3 bytes, element 77 of 4 bytes"},
+		{Message{Command: 99, Elements: []Element{{Tag: TagReason}, {TagKeySize, []byte{1, 2, 3}}, {77, []byte("geheim")}}},
+			"command 99, session 0, reason of 0 bytes, key size of 3 bytes, element 77 of 6 bytes"},
 	}
 	for _, test := range tests {
 		if got := Describe(test.m); got != test.want {
