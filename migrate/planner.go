@@ -127,6 +127,9 @@ func (p *planner) decide(ctx context.Context) (err error) {
 	for i, g := range p.groups {
 		p.outcomes[i] = p.settle(g)
 	}
+	if err := p.findDone(ctx); err != nil {
+		return err
+	}
 	// What was applied already was checked then, and is no conflict any more.
 	if p.applied == nil {
 		if err := p.options.Decisions.check(p); err != nil {

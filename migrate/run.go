@@ -47,6 +47,9 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 	if err := run.decide(ctx); err != nil {
 		return nil, err
 	}
+	if run.applied != nil {
+		return run.nothingToDo(), nil
+	}
 	if missing := run.refusals(); len(missing) > 0 {
 		return nil, multierror.Append(several(), append(missing, conflictErrors(run.conflicts())...)...)
 	}
@@ -71,8 +74,8 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 	return report, nil
 }
 
-// nothingToDo reports on sources that were taken over already: they were not read again, so all that is known of them
-// is what the run before counted.
+// nothingToDo reports on sources that were taken over already: mostly they were not read again, so all that is known of
+// them is what the run before counted.
 func (p *planner) nothingToDo() *Report {
 	done := p.applied
 	before := done.Counts

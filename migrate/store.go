@@ -31,8 +31,7 @@ type PlanStore interface {
 	RunList
 	// AppliedRun gives nil where no applied run has the key.
 	AppliedRun(ctx context.Context, key string) (*capf.MigrationRun, error)
-	// KeptLines hands out what an applied run has kept aside.
-	KeptLines(ctx context.Context, run int64, yield func(capf.KeptLine) error) error
+	RunRows
 }
 
 // StagingStore takes the rows of a run, of which nothing can be seen before ApplyRun, and then all of it.
@@ -97,6 +96,12 @@ func (emptyStore) Provenances(context.Context, func(string, capf.Provenance) err
 func (emptyStore) KnownRecords(context.Context, func(string, string) error) error { return nil }
 
 func (emptyStore) KeptLines(context.Context, int64, func(capf.KeptLine) error) error { return nil }
+
+func (emptyStore) ImportRecords(context.Context, int64, func(capf.ImportRecord) error) error {
+	return nil
+}
+
+func (emptyStore) LegacyFiles(context.Context, int64, func(capf.LegacyFile) error) error { return nil }
 
 func (emptyStore) AppliedRun(context.Context, string) (*capf.MigrationRun, error) { return nil, nil }
 

@@ -47,14 +47,14 @@ func TestStoreOfEveryOlderSchema(t *testing.T) {
 		}
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			t.Parallel()
-			i.copied(t, "older").checkUpgrade(version, len(files), before, after)
+			i.copied(t, "older").checkUpgrade(version, len(files), sources, before, after)
 		})
 	}
 }
 
 // checkUpgrade makes the store one of an older schema and goes on with it; before and after are the phones that the
-// newest one lists without the run and with it.
-func (i *installation) checkUpgrade(version, newest int, before, after string) {
+// newest one lists without the run and with it, which read the sources.
+func (i *installation) checkUpgrade(version, newest int, sources []string, before, after string) {
 	i.t.Helper()
 	i.toSchema(version)
 	_, problem, err := i.try("phone", "list")
@@ -77,6 +77,7 @@ func (i *installation) checkUpgrade(version, newest int, before, after string) {
 	if got := i.capf("phone", "list"); got != after {
 		i.t.Errorf("the phones are\n%s\nnot\n%s", got, after)
 	}
+	i.checkNothingToDo(sources)
 	if said := i.capf("migrate", "verify"); !strings.Contains(said, "differences\t0") {
 		i.t.Errorf("verify: %s", said)
 	}
@@ -92,6 +93,20 @@ func (i *installation) checkUpgrade(version, newest int, before, after string) {
 	}
 	if got := i.capf("phone", "list"); got != before {
 		i.t.Errorf("taken back, the phones are\n%s\nnot\n%s", got, before)
+	}
+}
+
+// checkNothingToDo runs the same again: the older capf had other dialects, and so another key for it.
+func (i *installation) checkNothingToDo(sources []string) {
+	i.t.Helper()
+	i.exec(filepath.Join(i.data, "capf.db"), `UPDATE migration_runs SET key = 'of an older capf'`)
+	runs := i.capf("migrate", "list")
+	_, said, err := i.try(append([]string{"migrate", "run"}, sources...)...)
+	if err != nil || !strings.Contains(said, "did this already; nothing was changed") {
+		i.t.Errorf("the same sources again: %v: %s", err, said)
+	}
+	if got := i.capf("migrate", "list"); got != runs {
+		i.t.Errorf("after the same sources again the runs are\n%s\nnot\n%s", got, runs)
 	}
 }
 
