@@ -36,10 +36,17 @@ type memoryPhone struct {
 
 type memoryRun struct {
 	capf.MigrationRun
-	records    []capf.ImportRecord
+	records    []memoryRecord
 	kept       []capf.KeptLine
 	files      []capf.LegacyFile
 	parameters map[string]string
+}
+
+// memoryRecord is a record with the phone that comes of it, nil for none.
+type memoryRecord struct {
+	capf.ImportRecord
+	phone   *capf.Phone
+	changes int64
 }
 
 func newMemoryStore() *memoryStore {
@@ -113,7 +120,7 @@ func (s *memoryStore) TakenPhones(_ context.Context, id int64, yield func(capf.T
 func (s *memoryStore) numberOf(id int64, of capf.ImportRecord) int {
 	for _, run := range s.applied {
 		if run.ID == id {
-			return 1 + slices.IndexFunc(run.records, func(r capf.ImportRecord) bool {
+			return 1 + slices.IndexFunc(run.records, func(r memoryRecord) bool {
 				return r.Machine == of.Machine && r.File == of.File && r.Line == of.Line && r.Digest == of.Digest
 			})
 		}
@@ -160,7 +167,7 @@ func (s *memoryStore) run(id int64) *memoryRun {
 }
 
 func (s *memoryStore) ImportRecords(_ context.Context, id int64, yield func(capf.ImportRecord) error) error {
-	return each(s.run(id).records, yield)
+	return each(s.run(id).records, func(r memoryRecord) error { return yield(r.ImportRecord) })
 }
 
 func (s *memoryStore) KeptLines(_ context.Context, id int64, yield func(capf.KeptLine) error) error {
@@ -199,10 +206,13 @@ func (s *memoryStore) open(id int64) (*memoryRun, error) {
 
 func (s *memoryStore) StageRecords(_ context.Context, id int64, records []capf.ImportRecord) error {
 	run, err := s.open(id)
-	if err == nil {
-		run.records = append(run.records, records...)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, one := range records {
+		run.records = append(run.records, memoryRecord{ImportRecord: one})
+	}
+	return nil
 }
 
 func (s *memoryStore) Staged(_ context.Context, id int64) (capf.StagedRows, error) {
@@ -212,7 +222,7 @@ func (s *memoryStore) Staged(_ context.Context, id int64) (capf.StagedRows, erro
 	}
 	rows := capf.StagedRows{Records: len(run.records), KeptLines: len(run.kept), Files: len(run.files), StartedAt: run.StartedAt}
 	for _, r := range run.records {
-		if r.Phone != nil {
+		if r.phone != nil {
 			rows.Phones++
 		}
 	}
@@ -226,10 +236,10 @@ func (s *memoryStore) StagePhones(_ context.Context, id int64, phones []capf.Sta
 	}
 	for _, one := range phones {
 		record := &run.records[one.Record-1]
-		if record.Phone != nil || record.Device != one.Phone.Device || record.Verdict != one.Verdict {
+		if record.phone != nil || record.Device != one.Phone.Device || record.Verdict != one.Verdict {
 			return fmt.Errorf("the phone %+v does not come of the record %+v", one, record)
 		}
-		record.Phone, record.Changes = &one.Phone, one.Changes
+		record.phone, record.changes = &one.Phone, one.Changes
 	}
 	return nil
 }
@@ -267,13 +277,13 @@ func (s *memoryStore) ApplyRun(_ context.Context, id int64, counts capf.Migratio
 		s.beforeApply()
 	}
 	for _, r := range run.records {
-		if had := s.phones[r.Device]; r.Phone != nil && (r.Changes == 0) != (had == nil) ||
-			r.Phone != nil && had != nil && had.Changes != r.Changes {
+		if had := s.phones[r.Device]; r.phone != nil && (r.changes == 0) != (had == nil) ||
+			r.phone != nil && had != nil && had.Changes != r.changes {
 			return &capf.Error{Code: capf.CodeConflict, Message: "phone " + r.Device + " has changed since the run was planned"}
 		}
 	}
 	for _, r := range run.records {
-		if r.Phone != nil {
+		if r.phone != nil {
 			s.apply(r)
 		}
 	}
@@ -290,11 +300,9 @@ func (s *memoryStore) ApplyRun(_ context.Context, id int64, counts capf.Migratio
 	return nil
 }
 
-func (s *memoryStore) apply(r capf.ImportRecord) {
-	phone := &memoryPhone{Phone: *r.Phone}
-	imported := r
-	imported.Phone = nil
-	phone.Provenance = capf.Provenance{Imported: &imported, Changes: 1}
+func (s *memoryStore) apply(r memoryRecord) {
+	phone := &memoryPhone{Phone: *r.phone}
+	phone.Provenance = capf.Provenance{Imported: &r.ImportRecord, Changes: 1}
 	if had := s.phones[r.Device]; had != nil {
 		phone.Changes = had.Changes + 1
 	}

@@ -64,12 +64,6 @@ type ImportRecord struct {
 	Raw     []byte // those bytes
 	Time    string // of its status, as the file says it; local unless it carries a zone
 	Verdict Verdict
-
-	// Phone is the phone as it will be, for the verdicts new and updated; nil otherwise.
-	Phone *Phone
-	// Changes is the Provenance's count for the phone that was planned with. The run is refused where it
-	// has grown since. 0: the phone as it is when the record is staged.
-	Changes int64
 }
 
 // StagedPhone is a phone that a run makes of a record which is staged already.
@@ -77,7 +71,9 @@ type StagedPhone struct {
 	Record  int // its number among the records of the run, from 1
 	Verdict Verdict
 	Phone   Phone
-	Changes int64 // as in ImportRecord
+	// Changes is the Provenance's count for the phone that was planned with. The run is refused where it has grown
+	// since. 0: the phone as it is when it is staged.
+	Changes int64
 }
 
 // StagedRows says how far the staging of a run has come, in rows.

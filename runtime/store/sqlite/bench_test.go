@@ -10,6 +10,7 @@ import (
 
 	"capf/runtime/capf"
 	"capf/runtime/store"
+	"capf/runtime/store/storetest"
 )
 
 // inParallel shares b.N calls among so many goroutines, and reports calls and commits a second and the
@@ -201,13 +202,13 @@ func BenchmarkApplyRun(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		records := make([]capf.ImportRecord, phones)
+		records := make([]storetest.Planned, phones)
 		for n := range records {
 			phone := capf.NewPhone(fmt.Sprintf("RUN%d-%d", run, n), capf.Parameters{})
 			phone.Last = &capf.OperationRecord{Operation: capf.OperationInstall, AuthMode: capf.AuthByString, KeySize: capf.RSA1024}
-			records[n] = capf.ImportRecord{Device: phone.Device, Verdict: capf.VerdictNew, Phone: &phone}
+			records[n] = storetest.Planned{ImportRecord: capf.ImportRecord{Device: phone.Device, Verdict: capf.VerdictNew}, Phone: &phone}
 		}
-		if err := s.StageRecords(b.Context(), id, records); err != nil {
+		if err := storetest.Stage(b.Context(), s, id, records); err != nil {
 			b.Fatal(err)
 		}
 		start := time.Now()

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"capf/runtime/capf"
+	"capf/runtime/store/storetest"
 )
 
 // fewTurns ends once the store has asked it so many times whether to go on, which it does before each transaction. What
@@ -51,17 +52,13 @@ func TestClearingIsCut(t *testing.T) {
 }
 
 // goOn does what the same command does again: it stages what is not staged, applies the run and rolls it back.
-func goOn(t *testing.T, s *Store, when string, records []capf.ImportRecord) {
+func goOn(t *testing.T, s *Store, when string, records []storetest.Planned) {
 	t.Helper()
 	id, err := s.BeginRun(t.Context(), capf.MigrationRun{Key: "key", Basis: "key", By: "tester"})
 	if err != nil {
 		t.Fatal(when, err)
 	}
-	staged, err := s.Staged(t.Context(), id)
-	if err != nil {
-		t.Fatal(when, err)
-	}
-	if err := s.StageRecords(t.Context(), id, records[staged.Records:]); err != nil {
+	if err := storetest.Stage(t.Context(), s, id, records); err != nil {
 		t.Fatal(when, err)
 	}
 	if err := s.ApplyRun(t.Context(), id, capf.MigrationCounts{}); err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"capf/runtime/capf"
+	"capf/runtime/store/storetest"
 )
 
 // TestStringsLeaveFreedPages: strings are on many pages; the tables of phones that a run puts aside, what it has staged and
@@ -47,7 +48,7 @@ func TestStringsLeaveFreedPages(t *testing.T) {
 }
 
 // pendingByString gives records of phones that a run adds, pending by strings that stand in no record.
-func pendingByString(from, count int) []capf.ImportRecord {
+func pendingByString(from, count int) []storetest.Planned {
 	records := addedRecords(from, count)
 	for n := range records {
 		phone := records[n].Phone

@@ -9,6 +9,7 @@ import (
 
 	"capf/runtime/capf"
 	"capf/runtime/store"
+	"capf/runtime/store/storetest"
 )
 
 // TestAhead: what is made comes in the order of the rows, up to the first of which nothing can be made.
@@ -137,10 +138,10 @@ func TestStatementsGivenUp(t *testing.T) {
 	s := open(t)
 	records := addedRecords(0, 10)
 	id := stageRun(t, s, "key", records[:5])
-	bad := slices.Clone(records[5:])
-	bad[3].Verdict = "new?"
-	wantCode(t, s.StageRecords(t.Context(), id, bad), capf.CodeInvalid, "new?")
-	if err := s.StageRecords(t.Context(), id, records[5:]); err != nil {
+	bad := slices.Clone(records)
+	bad[8].Verdict = "new?"
+	wantCode(t, storetest.Stage(t.Context(), s, id, bad), capf.CodeInvalid, "new?")
+	if err := storetest.Stage(t.Context(), s, id, records); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := s.Staged(t.Context(), id)

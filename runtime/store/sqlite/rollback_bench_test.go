@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"capf/runtime/capf"
+	"capf/runtime/store/storetest"
 )
 
 // benchStaged stages a run of so many phones, each pending by a string: new ones, or others of those that are there.
@@ -22,15 +23,15 @@ func benchStaged(b *testing.B, s *Store, key string, phones int, verdict capf.Ve
 	if err != nil {
 		b.Fatal(err)
 	}
-	records := make([]capf.ImportRecord, phones)
+	records := make([]storetest.Planned, phones)
 	for n := range records {
 		phone := capf.NewPhone(deviceName(n), capf.Parameters{})
 		phone.Description, phone.AuthString = key, digits
 		phone.Last = &capf.OperationRecord{Operation: capf.OperationInstall, AuthMode: capf.AuthByString, KeySize: capf.RSA1024,
 			CompletesBy: time.Now().AddDate(0, 0, 10)}
-		records[n] = capf.ImportRecord{Device: phone.Device, Verdict: verdict, Phone: &phone}
+		records[n] = storetest.Planned{ImportRecord: capf.ImportRecord{Device: phone.Device, Verdict: verdict}, Phone: &phone}
 	}
-	if err := s.StageRecords(ctx, id, records); err != nil {
+	if err := storetest.Stage(ctx, s, id, records); err != nil {
 		b.Fatal(err)
 	}
 	return id

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"capf/runtime/capf"
+	"capf/runtime/store/storetest"
 )
 
 // lived is a store of some phones that persons, phones and runs work on as chance has it. What a rule forbids does
@@ -137,7 +138,7 @@ func (l *lived) phone(device string) {
 func (l *lived) run() (id int64, changed []string) {
 	l.t.Helper()
 	l.runs++
-	var records []capf.ImportRecord
+	var records []storetest.Planned
 	for n := range l.phones {
 		if l.random.IntN(3) == 0 {
 			continue
@@ -155,7 +156,7 @@ func (l *lived) run() (id int64, changed []string) {
 	id, err := l.BeginRun(ctx, capf.MigrationRun{Key: fmt.Sprint("key ", l.runs), By: "runner"})
 	for _, step := range []func() error{
 		func() error { return err },
-		func() error { return l.StageRecords(ctx, id, records) },
+		func() error { return storetest.Stage(ctx, l, id, records) },
 		func() error { return l.StageFiles(ctx, id, issuer.files(l.t, l.device(), l.device())) },
 		func() error {
 			return l.StageParameters(ctx, id, map[string]string{capf.ParamKeySize: "512", capf.ParamValidity: "4"})
@@ -169,9 +170,9 @@ func (l *lived) run() (id int64, changed []string) {
 	return id, changed
 }
 
-func (l *lived) record(device string) (capf.ImportRecord, error) {
+func (l *lived) record(device string) (storetest.Planned, error) {
 	raw := fmt.Append(nil, device, l.runs, l.random.IntN(1000))
-	record := capf.ImportRecord{Device: device, Machine: "pub", File: "CAPF.phone", Digest: capf.HexSHA256(raw), Raw: raw, Verdict: capf.VerdictNew}
+	record := storetest.Planned{ImportRecord: capf.ImportRecord{Device: device, Machine: "pub", File: "CAPF.phone", Digest: capf.HexSHA256(raw), Raw: raw, Verdict: capf.VerdictNew}}
 	before, err := l.Phone(l.t.Context(), device)
 	if err == nil {
 		record.Verdict = pick(l, capf.VerdictUpdated, capf.VerdictUpdated, capf.VerdictUnchanged)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"capf/runtime/capf"
+	"capf/runtime/store/storetest"
 )
 
 const stringBefore = "7310442986"
@@ -42,8 +43,8 @@ func stageOne(t *testing.T, s *Store, key string) int64 {
 	if phone.AuthString, err = capf.ParseAuthenticationString("0042"); err != nil {
 		t.Fatal(err)
 	}
-	records := []capf.ImportRecord{{Device: phone.Device, Verdict: capf.VerdictUpdated, Phone: &phone}}
-	if err := s.StageRecords(t.Context(), id, records); err != nil {
+	records := []storetest.Planned{{ImportRecord: capf.ImportRecord{Device: phone.Device, Verdict: capf.VerdictUpdated}, Phone: &phone}}
+	if err := storetest.Stage(t.Context(), s, id, records); err != nil {
 		t.Fatal(err)
 	}
 	return id

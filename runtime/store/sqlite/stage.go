@@ -4,50 +4,33 @@ import (
 	"context"
 	"crypto/x509"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 
 	"capf/runtime/capf"
 	"capf/runtime/store"
 )
 
-// StageRecords stages the records of phones, in the order of their numbers, and the phones that come with them.
-// CodeConflict where two records of the run give the same phone.
+// StageRecords stages the records of phones, in the order of their numbers.
 func (s *Store) StageRecords(ctx context.Context, run int64, records []capf.ImportRecord) error {
 	ids := sequence{table: "import_records"}
-	phones := s.phoneStager(run)
-	begin := func(tx *store.Statements) error { return errors.Join(ids.read(tx), phones.begin(tx)) }
-	return inBatches(ctx, s, run, records, begin, func(record *capf.ImportRecord) (recordRow, error) {
-		return newRecordRow(run, record, phones)
-	}, func(rows *rawStatements, row recordRow) error {
-		row.values[0] = ids.next()
-		if err := rows.insert(insertRecord, row.values...); err != nil || row.phone == nil {
-			return err
-		}
-		row.phone.values[row.phone.recordAt] = row.values[0]
-		return phones.write(rows, row.phone)
+	return inBatches(ctx, s, run, records, ids.read, func(record *capf.ImportRecord) ([]driver.Value, error) {
+		return recordRow(run, record)
+	}, func(rows *rawStatements, row []driver.Value) error {
+		row[0] = ids.next()
+		return rows.insert(insertRecord, row...)
 	})
 }
 
 const insertRecord = `INSERT INTO import_records (id, run, device, machine, file, line, digest, raw, time, verdict)
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-// recordRow is a record as it is written, but for its ID.
-type recordRow struct {
-	values []driver.Value
-	phone  *stagedRow // that comes with it
-}
-
-func newRecordRow(run int64, record *capf.ImportRecord, phones *phoneStager) (row recordRow, err error) {
+// recordRow gives a record as it is written, but for its ID.
+func recordRow(run int64, record *capf.ImportRecord) ([]driver.Value, error) {
 	if err := checkVerdict(record); err != nil {
-		return row, err
+		return nil, err
 	}
-	row.values = []driver.Value{nil, run, record.Device, record.Machine, record.File, int64(record.Line), record.Digest, notNil(record.Raw),
-		record.Time, string(record.Verdict)}
-	if record.Phone != nil {
-		row.phone, err = phones.row(0, &capf.StagedPhone{Verdict: record.Verdict, Phone: *record.Phone, Changes: record.Changes})
-	}
-	return row, err
+	return []driver.Value{nil, run, record.Device, record.Machine, record.File, int64(record.Line), record.Digest, notNil(record.Raw),
+		record.Time, string(record.Verdict)}, nil
 }
 
 // nothing is what most kinds of rows need at the beginning of a transaction.

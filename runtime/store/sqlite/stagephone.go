@@ -48,7 +48,6 @@ func (p *phoneStager) begin(tx *store.Statements) error {
 type stagedRow struct {
 	query       string
 	values      []driver.Value
-	recordAt    int            // of the record's ID in the values
 	operationAt int            // of the operation's
 	operation   []driver.Value // a new one, its ID first; nil for none
 	pending     bool           // it will be
@@ -118,7 +117,7 @@ const insertStagedPhone = `INSERT INTO staged_phones (device, run, record, expec
 	key_size, security_mode, result, last_operation, replaces) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func (p *phoneStager) updatedRow(record, expected int64, phone *capf.Phone) *stagedRow {
-	row := &stagedRow{query: insertStagedPhone, recordAt: 2, operationAt: 10}
+	row := &stagedRow{query: insertStagedPhone, operationAt: 10}
 	operation := p.giveOperation(row, phone)
 	row.values = []driver.Value{phone.Device, p.run, record, expected, phone.Description, string(phone.AuthMode),
 		column(store.SecretColumn(phone.AuthString)), string(phone.KeySize), string(phone.SecurityMode),
@@ -127,7 +126,7 @@ func (p *phoneStager) updatedRow(record, expected int64, phone *capf.Phone) *sta
 }
 
 func (p *phoneStager) newRow(record int64, phone *capf.Phone) *stagedRow {
-	row := &stagedRow{query: insertNewPhone, recordAt: 11, operationAt: 6}
+	row := &stagedRow{query: insertNewPhone, operationAt: 6}
 	operation := p.giveOperation(row, phone)
 	row.values = []driver.Value{phone.Device, phone.Description, string(phone.AuthMode), column(store.SecretColumn(phone.AuthString)),
 		string(phone.KeySize), string(phone.SecurityMode), operation, string(phone.LSCKnown), string(phone.MIC),

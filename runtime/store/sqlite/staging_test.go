@@ -10,11 +10,12 @@ import (
 
 	"capf/runtime/capf"
 	"capf/runtime/store"
+	"capf/runtime/store/storetest"
 )
 
 // addedRecords gives records of phones that a run adds, so many from a number on. Every tenth is pending.
-func addedRecords(from, count int) []capf.ImportRecord {
-	records := make([]capf.ImportRecord, count)
+func addedRecords(from, count int) []storetest.Planned {
+	records := make([]storetest.Planned, count)
 	for n := range records {
 		phone := capf.NewPhone(deviceName(from+n), capf.Parameters{})
 		phone.Last = &capf.OperationRecord{Operation: capf.OperationInstall, AuthMode: capf.AuthByNullString, KeySize: capf.RSA1024, Ending: capf.EndingSuccess}
@@ -22,19 +23,19 @@ func addedRecords(from, count int) []capf.ImportRecord {
 			phone.Last.Ending = capf.EndingNone
 		}
 		raw := []byte(phone.Device + ",install,...\r\n")
-		records[n] = capf.ImportRecord{Device: phone.Device, Machine: "pub", File: "CAPF.phone", Line: n + 2, Digest: capf.HexSHA256(raw), Raw: raw,
-			Verdict: capf.VerdictNew, Phone: &phone}
+		records[n] = storetest.Planned{Phone: &phone, ImportRecord: capf.ImportRecord{Device: phone.Device, Machine: "pub", File: "CAPF.phone", Line: n + 2, Digest: capf.HexSHA256(raw), Raw: raw,
+			Verdict: capf.VerdictNew}}
 	}
 	return records
 }
 
-func stageRun(t testing.TB, s *Store, key string, records []capf.ImportRecord) int64 {
+func stageRun(t testing.TB, s *Store, key string, records []storetest.Planned) int64 {
 	t.Helper()
 	id, err := s.BeginRun(t.Context(), capf.MigrationRun{Key: key, Basis: key, By: "tester", Counts: capf.MigrationCounts{Pending: len(records) / 10}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.StageRecords(t.Context(), id, records); err != nil {
+	if err := storetest.Stage(t.Context(), s, id, records); err != nil {
 		t.Fatal(err)
 	}
 	return id

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"capf/runtime/capf"
+	"capf/runtime/store/storetest"
 )
 
 // TestTakenPhonesOfDamagedRun: where a record of the run is gone, IDs tell no numbers, and every phone has the digest.
@@ -14,7 +15,7 @@ func TestTakenPhonesOfDamagedRun(t *testing.T) {
 	records := addedRecords(0, 3)
 	extra := records[0]
 	extra.Verdict, extra.Phone = capf.VerdictHistory, nil
-	id := stageRun(t, s, "key", []capf.ImportRecord{records[0], extra, records[1], records[2]})
+	id := stageRun(t, s, "key", []storetest.Planned{records[0], extra, records[1], records[2]})
 	if err := s.ApplyRun(t.Context(), id, capf.MigrationCounts{}); err != nil {
 		t.Fatal(err)
 	}

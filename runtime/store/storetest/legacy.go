@@ -9,10 +9,10 @@ import (
 const runner = "migrator"
 
 // record gives a record of a phone that comes out as phone; nil for one that is only kept.
-func record(device string, verdict capf.Verdict, phone *capf.Phone) capf.ImportRecord {
+func record(device string, verdict capf.Verdict, phone *capf.Phone) Planned {
 	raw := []byte(device + ";" + string(verdict) + "\r\n")
-	return capf.ImportRecord{Device: device, Machine: "pub", File: "CAPF.phone", Line: 7, Digest: capf.HexSHA256(raw), Raw: raw,
-		Time: "2005-01-31 10:00", Verdict: verdict, Phone: phone}
+	return Planned{Phone: phone, ImportRecord: capf.ImportRecord{Device: device, Machine: "pub", File: "CAPF.phone", Line: 7, Digest: capf.HexSHA256(raw), Raw: raw,
+		Time: "2005-01-31 10:00", Verdict: verdict}}
 }
 
 // legacyPhone gives a phone as a run plans it: pending by a string, or ended.
@@ -40,15 +40,15 @@ func (s *suite) begin(key string) int64 {
 }
 
 // stage begins a run with these records.
-func (s *suite) stage(key string, records ...capf.ImportRecord) int64 {
+func (s *suite) stage(key string, records ...Planned) int64 {
 	s.t.Helper()
 	id := s.begin(key)
-	s.must(s.StageRecords(s.ctx, id, records))
+	s.must(Stage(s.ctx, s, id, records))
 	return id
 }
 
 // run carries a run through.
-func (s *suite) run(key string, records ...capf.ImportRecord) int64 {
+func (s *suite) run(key string, records ...Planned) int64 {
 	s.t.Helper()
 	id := s.stage(key, records...)
 	s.must(s.ApplyRun(s.ctx, id, capf.MigrationCounts{Records: len(records)}))

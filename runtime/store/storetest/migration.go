@@ -33,7 +33,7 @@ func runApplied(s *suite) {
 	files := legacyFiles(i, device(2))
 	kept := []capf.KeptLine{{Machine: "sub", File: "CAPF.phone", Line: 9, Bytes: []byte("torn\x1a"), SHA256: "x", Reason: "torn"},
 		{Machine: "sub", File: "key.0", Line: 1, SHA256: "y", Reason: "private key"}}
-	records := []capf.ImportRecord{record(device(2), capf.VerdictNew, legacyPhone(device(2), capf.EndingSuccess)),
+	records := []Planned{record(device(2), capf.VerdictNew, legacyPhone(device(2), capf.EndingSuccess)),
 		record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone)), record(device(1), capf.VerdictHistory, nil)}
 	id := s.stage("key", records...)
 	s.must(s.StageKept(s.ctx, id, kept))
@@ -56,10 +56,11 @@ func runApplied(s *suite) {
 		s.equal("phone", got, want)
 		s.equal("history", s.operations(want.Device), []capf.OperationRecord{last})
 	}
-	for n := range records {
-		records[n].Phone = nil
+	var staged []capf.ImportRecord
+	for _, one := range records {
+		staged = append(staged, one.ImportRecord)
 	}
-	s.equal("records", collect(s, func(yield func(capf.ImportRecord) error) error { return s.ImportRecords(s.ctx, id, yield) }), records)
+	s.equal("records", collect(s, func(yield func(capf.ImportRecord) error) error { return s.ImportRecords(s.ctx, id, yield) }), staged)
 	s.equal("kept lines", collect(s, func(yield func(capf.KeptLine) error) error { return s.KeptLines(s.ctx, id, yield) }), kept)
 	s.equal("files", collect(s, func(yield func(capf.LegacyFile) error) error { return s.LegacyFiles(s.ctx, id, yield) }), files)
 	s.checkLegacyCertificates(i, files[2])
@@ -151,7 +152,7 @@ func runOnce(s *suite) {
 		s.equal("has record "+digest, s.hasRecord(device(1), digest), want)
 	}
 	s.wantCode(s.ApplyRun(s.ctx, id, capf.MigrationCounts{}), capf.CodeConflict)
-	s.wantCode(s.StageRecords(s.ctx, id, []capf.ImportRecord{first}), capf.CodeConflict)
+	s.wantCode(s.StageRecords(s.ctx, id, []capf.ImportRecord{first.ImportRecord}), capf.CodeConflict)
 }
 
 func runChangedPhone(s *suite) {
@@ -237,7 +238,7 @@ func runParameters(s *suite) {
 func runCleared(s *suite) {
 	id := s.begin("key")
 	next := s.stage("next", record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone)))
-	s.wantCode(s.StageRecords(s.ctx, id, []capf.ImportRecord{record(device(2), capf.VerdictHistory, nil)}), capf.CodeConflict)
+	s.wantCode(s.StageRecords(s.ctx, id, []capf.ImportRecord{record(device(2), capf.VerdictHistory, nil).ImportRecord}), capf.CodeConflict)
 	s.wantCode(s.StageParameters(s.ctx, id, nil), capf.CodeConflict)
 	s.must(s.ApplyRun(s.ctx, next, capf.MigrationCounts{}))
 	s.equal("phones", s.names(capf.PhoneFilter{}), []string{device(1)})
@@ -245,7 +246,7 @@ func runCleared(s *suite) {
 
 func runTwice(s *suite) {
 	id := s.begin("key")
-	err := s.StageRecords(s.ctx, id, []capf.ImportRecord{record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone)),
+	err := Stage(s.ctx, s, id, []Planned{record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone)),
 		record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone))})
 	s.wantCode(err, capf.CodeConflict)
 }
@@ -291,10 +292,10 @@ func runProvenance(s *suite) {
 	s.apply(capf.ApplyAdd, capf.PhoneChange{Device: device(1)})
 	source := record(device(2), capf.VerdictNew, legacyPhone(device(2), capf.EndingNone))
 	s.run("key", source)
-	source.Phone, source.Raw = nil, nil
+	source.Raw = nil
 	before := s.provenances()
 	s.equal("added here", []any{before[device(1)].Imported, before[device(1)].ChangedAt}, []any{(*capf.ImportRecord)(nil), Start})
-	s.equal("imported", before[device(2)].Imported, &source)
+	s.equal("imported", before[device(2)].Imported, &source.ImportRecord)
 	s.equal("changed since", before[device(2)].ChangedAt, time.Time{})
 
 	s.clock.Advance(time.Hour)
@@ -310,7 +311,7 @@ func runProvenance(s *suite) {
 
 func runMany(s *suite) {
 	const count = 1200
-	var records []capf.ImportRecord
+	var records []Planned
 	for n := range count {
 		one := record(device(n), capf.VerdictNew, legacyPhone(device(n), []capf.Ending{capf.EndingNone, capf.EndingSuccess, capf.EndingFailed}[n%3]))
 		one.Line = n
@@ -323,9 +324,7 @@ func runMany(s *suite) {
 	id := s.run("key", records...)
 	n := 0
 	s.must(s.ImportRecords(s.ctx, id, func(got capf.ImportRecord) error {
-		want := records[n]
-		want.Phone = nil
-		s.equal("record", got, want)
+		s.equal("record", got, records[n].ImportRecord)
 		n++
 		return nil
 	}))

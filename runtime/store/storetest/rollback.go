@@ -78,14 +78,14 @@ func (s *suite) wantKept(done capf.Rollback, kind capf.RollbackKind, name, reaso
 }
 
 // updated is a record that changes a phone of the store.
-func updated(name string, ending capf.Ending, description string) capf.ImportRecord {
+func updated(name string, ending capf.Ending, description string) Planned {
 	out := record(name, capf.VerdictUpdated, legacyPhone(name, ending))
 	out.Phone.Description = description
 	return out
 }
 
 // added is a record of a new phone that is pending.
-func added(n int) capf.ImportRecord {
+func added(n int) Planned {
 	return record(device(n), capf.VerdictNew, legacyPhone(device(n), capf.EndingNone))
 }
 
@@ -120,7 +120,7 @@ func rollbackAdded(s *suite) {
 }
 
 // prepareUpdates makes phones in every state that a run may meet, and gives the records that change them.
-func prepareUpdates(s *suite) []capf.ImportRecord {
+func prepareUpdates(s *suite) []Planned {
 	i := newIssuer(s.t, "CAPF")
 	s.enrol(i, device(1))
 	s.pend(device(1), capf.OperationTroubleshoot)
@@ -134,7 +134,7 @@ func prepareUpdates(s *suite) []capf.ImportRecord {
 	s.apply(capf.ApplySet, capf.PhoneChange{Device: device(5), SecurityMode: given(capf.Encrypted), AuthMode: given(capf.AuthByLSC), KeySize: given(capf.RSA2048)})
 	s.run("first", added(6))
 	s.clock.Advance(time.Minute)
-	records := []capf.ImportRecord{updated(device(1), capf.EndingNone, "one"), updated(device(2), capf.EndingSuccess, "two"),
+	records := []Planned{updated(device(1), capf.EndingNone, "one"), updated(device(2), capf.EndingSuccess, "two"),
 		updated(device(3), capf.EndingFailed, "three"), updated(device(4), capf.EndingNone, "four"),
 		updated(device(5), capf.EndingSuccess, "five"), updated(device(6), capf.EndingSuccess, "six"), added(7)}
 	records[1].Phone.Last = nil

@@ -139,7 +139,7 @@ func rollbackKnown(s *suite) {
 	s.apply(capf.ApplySet, capf.PhoneChange{Device: device(1), Description: given("mine")})
 	s.rollBack(id, 1)
 	for _, test := range []struct {
-		record capf.ImportRecord
+		record Planned
 		want   bool
 	}{{added(1), true}, {older, true}, {added(2), false}} {
 		has := s.hasRecord(test.record.Device, test.record.Digest)

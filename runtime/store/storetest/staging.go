@@ -42,7 +42,8 @@ func stagingGoesOn(s *suite) {
 	id := s.resume("key", "basis", 1)
 	s.equal("rows of a run that begins", s.staged(id), capf.StagedRows{StartedAt: Start})
 	history := record(device(1), capf.VerdictHistory, nil)
-	s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{history, record(device(1), capf.VerdictNew, nil), record(device(2), capf.VerdictNew, nil)}))
+	s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{history.ImportRecord,
+		record(device(1), capf.VerdictNew, nil).ImportRecord, record(device(2), capf.VerdictNew, nil).ImportRecord}))
 	s.must(s.StageKept(s.ctx, id, []capf.KeptLine{{Machine: "pub", File: "f", Line: 1, Bytes: []byte("x"), SHA256: "x", Reason: "r"}}))
 	s.must(s.StageFiles(s.ctx, id, legacyFiles(newIssuer(s.t, "CAPF-1"))))
 	s.must(s.StagePhones(s.ctx, id, []capf.StagedPhone{{Record: 2, Verdict: capf.VerdictNew, Phone: *legacyPhone(device(1), capf.EndingNone)}}))
@@ -50,7 +51,7 @@ func stagingGoesOn(s *suite) {
 	s.clock.Advance(time.Minute)
 	s.equal("run that goes on", s.resume("key", "basis", 1), id)
 	s.equal("rows", s.staged(id), capf.StagedRows{Records: 3, KeptLines: 1, Files: 2, Phones: 1, StartedAt: Start})
-	s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{record(device(3), capf.VerdictUnchanged, nil)}))
+	s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{record(device(3), capf.VerdictUnchanged, nil).ImportRecord}))
 	s.must(s.StagePhones(s.ctx, id, []capf.StagedPhone{{Record: 3, Verdict: capf.VerdictNew, Phone: *legacyPhone(device(2), capf.EndingSuccess)}}))
 	s.must(s.ApplyRun(s.ctx, id, capf.MigrationCounts{Records: 4}))
 	s.equal("phones", s.names(capf.PhoneFilter{}), []string{device(1), device(2)})
@@ -69,7 +70,7 @@ func stagingAnew(s *suite) {
 		{"key", "basis", "key", "other"}, {"key", "basis", "other", "basis"}, {"key", "", "key", ""},
 	} {
 		id := s.resume(test.key, test.basis, 0)
-		s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone))}))
+		s.must(Stage(s.ctx, s, id, []Planned{record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone))}))
 		next := s.resume(test.then, test.thenBasis, 0)
 		if next == id || s.staged(next) != (capf.StagedRows{StartedAt: Start}) {
 			s.t.Errorf("%d: run %d goes on after %d with %+v", number, next, id, s.staged(next))
@@ -92,7 +93,7 @@ func stagingAfterRollback(s *suite) {
 
 func stagingLate(s *suite) {
 	id := s.resume("key", "basis", 1)
-	s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone))}))
+	s.must(Stage(s.ctx, s, id, []Planned{record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone))}))
 	s.clock.Advance(20 * 24 * time.Hour)
 	s.equal("run", s.resume("key", "basis", 1), id)
 	s.must(s.ApplyRun(s.ctx, id, capf.MigrationCounts{}))
@@ -105,7 +106,8 @@ func stagingPhones(s *suite) {
 	s.apply(capf.ApplyAdd, capf.PhoneChange{Device: device(1)})
 	changes := s.provenances()[device(1)].Changes
 	id := s.begin("key")
-	s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{record(device(2), capf.VerdictNew, nil), record(device(1), capf.VerdictUpdated, nil)}))
+	s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{
+		record(device(2), capf.VerdictNew, nil).ImportRecord, record(device(1), capf.VerdictUpdated, nil).ImportRecord}))
 	s.must(s.StagePhones(s.ctx, id, []capf.StagedPhone{
 		{Record: 2, Verdict: capf.VerdictUpdated, Phone: *legacyPhone(device(1), capf.EndingNone), Changes: changes},
 		{Record: 1, Verdict: capf.VerdictNew, Phone: *legacyPhone(device(2), capf.EndingSuccess)}}))
@@ -124,12 +126,12 @@ func stagingBeside(s *suite) {
 	for number, added := range []int{3, 5, 2, 20, 1} {
 		held := s.names(capf.PhoneFilter{})
 		id := s.begin(fmt.Sprint("run ", number))
-		var records []capf.ImportRecord
+		var records []Planned
 		for range added {
 			records = append(records, record(device(known), capf.VerdictNew, legacyPhone(device(known), []capf.Ending{capf.EndingNone, capf.EndingSuccess}[known%2])))
 			known++
 		}
-		s.must(s.StageRecords(s.ctx, id, records))
+		s.must(Stage(s.ctx, s, id, records))
 		s.equal("phones before", s.names(capf.PhoneFilter{}), held)
 		s.must(s.ApplyRun(s.ctx, id, capf.MigrationCounts{}))
 		s.equal("number of phones after", len(s.names(capf.PhoneFilter{})), known)
@@ -174,13 +176,13 @@ func stagingAttempts(s *suite) {
 
 func stagingReserved(s *suite) {
 	id := s.resume("key", "basis", 2)
-	var records []capf.ImportRecord
+	var records []Planned
 	for n := 1; n <= 4; n++ { // more than were set aside
 		records = append(records, record(device(n), capf.VerdictNew, legacyPhone(device(n), capf.EndingNone)))
 	}
-	s.must(s.StageRecords(s.ctx, id, records[:1]))
+	s.must(Stage(s.ctx, s, id, records[:1]))
 	between := s.pend(device(9), capf.OperationInstall)
-	s.must(s.StageRecords(s.ctx, id, records[1:]))
+	s.must(Stage(s.ctx, s, id, records))
 	s.must(s.ApplyRun(s.ctx, id, capf.MigrationCounts{}))
 	s.equal("operation of before", s.phone(device(9)), between)
 	seen := map[int64]bool{}
@@ -196,7 +198,7 @@ func stagingClearsMany(s *suite) {
 		s.t.Skip("stages thousands of phones")
 	}
 	const count = 2500
-	records := make([]capf.ImportRecord, count)
+	records := make([]Planned, count)
 	for n := range records {
 		records[n] = record(device(n), capf.VerdictNew, legacyPhone(device(n), []capf.Ending{capf.EndingNone, capf.EndingSuccess}[n%2]))
 	}

@@ -17,7 +17,7 @@ func (s *suite) taken(run int64) []capf.TakenPhone {
 // stagingTaken: a record is told by its number in the run that is asked about, by its digest in any other.
 func stagingTaken(s *suite) {
 	s.apply(capf.ApplyAdd, capf.PhoneChange{Device: device(1)})
-	first := []capf.ImportRecord{
+	first := []Planned{
 		record(device(3), capf.VerdictHistory, nil),
 		record(device(3), capf.VerdictNew, legacyPhone(device(3), capf.EndingNone)),
 		record(device(2), capf.VerdictNew, legacyPhone(device(2), capf.EndingSuccess)),
