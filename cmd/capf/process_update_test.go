@@ -13,8 +13,9 @@ var updatePoints = []killPoint{
 	{"most images are kept", `SELECT count(*) > 2000 FROM phones_before`},
 }
 
-// TestKillUpdate kills a run that updates phones, while it stages, while it keeps what a rollback goes back to, and while it
-// writes the phones: nothing of it can be seen then, and the same command does the whole, which can be taken back.
+// TestKillUpdate kills a run that updates phones, while it stages, while it keeps what a rollback goes back to, and as its WAL
+// grows: nothing of it can be seen then, and the same command does the whole, which can be taken back. That a kill meets the
+// last transaction is certain in the tests of the store, which hold it.
 func TestKillUpdate(t *testing.T) {
 	i := newActivated(t)
 	i.capf("migrate", "run", "pub="+i.phoneFile("first", updatedPhones, "pending", "2005-03-01 10:00:00"))

@@ -21,7 +21,7 @@ import (
 const writeStore = "CAPF_TEST_WRITE_STORE"
 
 func TestMain(m *testing.M) {
-	for variable, does := range map[string]func(string) error{writeStore: writeForever, upgradeStore: upgradeOnce} {
+	for variable, does := range map[string]func(string) error{writeStore: writeForever, upgradeStore: upgradeOnce, heldStore: holdWriting} {
 		if path := os.Getenv(variable); path != "" {
 			if err := does(path); err != nil {
 				fmt.Fprintln(os.Stderr, err)
