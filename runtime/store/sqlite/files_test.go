@@ -131,7 +131,7 @@ func TestOpenWhatIsNoStore(t *testing.T) {
 }
 
 // execute runs SQL on a file, past the store.
-func execute(t *testing.T, path string, queries ...string) {
+func execute(t testing.TB, path string, queries ...string) {
 	t.Helper()
 	pool, err := sql.Open("sqlite3", path)
 	if err != nil {
@@ -197,7 +197,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 }
 
 // atVersion makes a store as an older program would have left it.
-func atVersion(t *testing.T, path string, version int64) {
+func atVersion(t testing.TB, path string, version int64) {
 	t.Helper()
 	if err := createFile(path); err != nil {
 		t.Fatal(err)

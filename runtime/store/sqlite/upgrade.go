@@ -61,6 +61,12 @@ func migrateMarked(ctx context.Context, options Options, of *Upgrade) error {
 	if err := setMark(ctx, options, of.From<<upgradeShift|of.To); err != nil {
 		return err
 	}
+	// Before the schema: a store of the newest one is not looked at again.
+	if of.From < wipesSince {
+		if err := wipeFree(ctx, options); err != nil {
+			return err
+		}
+	}
 	if err := migrateSchema(ctx, options); err != nil {
 		return err
 	}
