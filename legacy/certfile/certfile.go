@@ -115,10 +115,6 @@ func Read(input legacy.Input, options Options) (*File, error) {
 	case isSequence(content):
 		reader.der(content)
 	default:
-		if at := keyInside(content); at >= 0 {
-			reader.withhold(content[at:], at)
-			content = content[:at]
-		}
 		if err := reader.pem(content); err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package certfile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -127,20 +128,59 @@ func isPublicKey(der []byte) bool {
 		first.Tag == asn1.TagInteger && second.Tag == asn1.TagInteger
 }
 
-// keyInside finds where a private key in DER (PKCS #1 or PKCS #8) begins behind bytes that are something else, or gives
-// -1. Text has no such bytes, nor has a certificate a version number before a number or an algorithm.
+// keyInside finds where a private key in DER begins behind bytes that are something else, or gives -1. Text has no such
+// bytes, nor has a certificate a version number before a number, an octet string or an algorithm.
 func keyInside(content []byte) int {
-	const long, integer, sequence = 0x82, 0x02, 0x30
-	for at := 0; at+8 < len(content); at++ {
-		if content[at] != sequence || content[at+1] != long {
-			continue
-		}
-		inner := content[at+4:]
-		if inner[0] == integer && inner[1] == 1 && inner[2] <= 1 && (inner[3] == integer || inner[3] == sequence) {
+	for at := range content {
+		if beginsKey(content[at:]) {
 			return at
 		}
 	}
 	return -1
+}
+
+// beginsKey knows PKCS #1, PKCS #8 and SEC 1 by their version and what is behind it, and an encrypted PKCS #8 by its
+// algorithm, which is one of those that encrypt by a password. Keys of elliptic curves are short: their length may have
+// any form.
+func beginsKey(der []byte) bool {
+	const integer, octets, sequence = 0x02, 0x04, 0x30
+	if len(der) == 0 || der[0] != sequence {
+		return false
+	}
+	inner := afterHeader(der)
+	if bytes.HasPrefix(afterHeader(inner), byPassword) && inner[0] == sequence {
+		return true
+	}
+	if len(inner) < 5 || inner[0] != integer || inner[1] != 1 || inner[2] > 1 {
+		return false
+	}
+	switch inner[3] {
+	case integer:
+		return inner[4] >= 0x20
+	case octets:
+		return inner[2] == 1 && inner[4] >= 0x10
+	case sequence:
+		algorithm := afterHeader(inner[3:])
+		return len(algorithm) > 0 && algorithm[0] == 0x06
+	}
+	return false
+}
+
+// byPassword is how the algorithms of PKCS #5 begin, 1.2.840.113549.1.5 and one number more.
+var byPassword = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05}
+
+// untilKey gives what stands before a private key in DER, and the length of the key: all the rest where it is torn; 0
+// where there is none.
+func untilKey(content []byte) (before []byte, key int) {
+	at := keyInside(content)
+	if at < 0 {
+		return content, 0
+	}
+	var value asn1.RawValue
+	if _, err := asn1.Unmarshal(content[at:], &value); err != nil {
+		return content[:at], len(content) - at
+	}
+	return content[:at], len(value.FullBytes)
 }
 
 // afterHeader takes tag and length off, however long the content really is.

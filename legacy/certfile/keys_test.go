@@ -2,9 +2,14 @@ package certfile_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,6 +81,7 @@ func TestPrivateKeys(t *testing.T) {
 		"torn under another label":      block("CERTIFICATE", pkcs1)[:400] + "\n" + good,
 		"in DER":                        string(pkcs1), "PKCS #8 in DER": string(pkcs8), "encrypted in DER": string(encrypted), "torn in DER": string(pkcs1[:200]),
 		"in DER behind a line end": "\r\n" + string(pkcs1), "PKCS #8 in DER after PEM": good + string(pkcs8),
+		"encrypted in DER after PEM":               good + string(encrypted),
 		"in DER behind damage after a certificate": string(capf.der) + "\x00\x00" + string(pkcs1),
 		"after it, without its beginning":          good + key[100:],
 		"in DER after the certificate":             string(capf.der) + string(pkcs8), "torn after a certificate in DER": string(capf.der) + string(pkcs1[:200]),
@@ -99,5 +105,65 @@ func TestPrivateKeys(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Keys of elliptic curves are so short in DER that their length has another form than that of RSA keys. Wherever one
+// stands, it is withheld, and nothing but it.
+func TestShortKeysInDER(t *testing.T) {
+	holder := selfSigned(t, "CAPF", 1024, nil)
+	good := block("CERTIFICATE", holder.der)
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
+		private, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sec1, err := x509.MarshalECPrivateKey(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scalar, err := private.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for form, key := range map[string]string{"SEC 1": string(sec1), "PKCS #8": string(pkcs8)} {
+			for place, content := range map[string]string{
+				"before": "text\r\n" + key + good, "after": good + key, "torn after": good + key[:len(key)-20],
+				"between": good + key + good, "after text": good + "text\r\n" + key,
+			} {
+				t.Run(curve.Params().Name+" "+form+" "+place, func(t *testing.T) {
+					file := read(t, content, certfile.Options{})
+					if want := strings.Count(content, "-----END CERTIFICATE"); len(file.Certificates) != want {
+						t.Errorf("%d certificates, not %d", len(file.Certificates), want)
+					}
+					if strings.Contains(string(bytesOf(file)), string(scalar[4:12])) {
+						t.Error("the key is given")
+					}
+					if !slices.ContainsFunc(file.Kept, func(line legacy.KeptLine) bool { return line.PrivateKey }) {
+						t.Error("no key is told of")
+					}
+				})
+			}
+		}
+	}
+}
+
+// What is alone in its file and begins with a short key goes on behind it.
+func TestShortKeyBeforeCertificate(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sec1, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := read(t, string(sec1)+"\n"+block("CERTIFICATE", selfSigned(t, "CAPF", 1024, nil).der), certfile.Options{})
+	if len(file.Certificates) != 1 || len(file.Kept) != 1 || !file.Kept[0].PrivateKey || file.Kept[0].SHA256 != sha256.Sum256(sec1) {
+		t.Errorf("%d certificates, kept %v", len(file.Certificates), file.Kept)
 	}
 }

@@ -30,14 +30,34 @@ func (r *reader) pem(content []byte) error {
 		encoding = text.Windows1252
 	}
 	blocks := &blockReader{reader: r}
-	for line, err := range text.Lines(legacy.BytesInput(r.name, content), encoding) {
+	for offset := 0; offset < len(content); {
+		part, key := untilKey(content[offset:])
+		if err := blocks.part(part, offset, encoding); err != nil {
+			return err
+		}
+		offset += len(part)
+		if key > 0 {
+			r.withhold(content[offset:offset+key], offset)
+			offset += key
+		}
+	}
+	blocks.keepText()
+	return nil
+}
+
+// part goes through the lines that begin at the offset. Behind a key in DER there is no telling their numbers.
+func (b *blockReader) part(content []byte, offset int, encoding text.Encoding) error {
+	for line, err := range text.Lines(legacy.BytesInput(b.name, content), encoding) {
 		if err != nil {
 			return err
 		}
-		blocks.line(line)
+		if offset > 0 {
+			line.Offset += int64(offset)
+			line.Number = 0
+		}
+		b.line(line)
 	}
-	blocks.torn()
-	blocks.keepText()
+	b.torn()
 	return nil
 }
 
