@@ -127,8 +127,10 @@ func (g *group) differences(r *record, phone *capf.Phone) []string {
 	}
 	if r.description == "" {
 		wanted := g.descriptionFor(r)
-		// An updated phone keeps its description where no record has one.
-		differ("description", wanted != phone.Description && (wanted != "" || r.verdict == capf.VerdictNew))
+		// An updated phone keeps its description where no record has one, and one that stayed as it was has what the
+		// sources of an earlier run said.
+		differ("description", wanted != phone.Description &&
+			(r.verdict == capf.VerdictNew || r.verdict == capf.VerdictUpdated && wanted != ""))
 	}
 	last := phone.Last
 	running := last != nil && last.Ending == capf.EndingNone

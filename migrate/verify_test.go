@@ -263,3 +263,27 @@ func TestVerifySuperseded(t *testing.T) {
 		t.Errorf("said is %q", got)
 	}
 }
+
+// TestVerifyDescriptionOfOthers: a phone whose record has no description got that of another record in the run that took
+// it, and only there. A later run with more sources, by which the phone stays as it is, is not to miss its description.
+func TestVerifyDescriptionOfOthers(t *testing.T) {
+	east := phoneFolders(t, map[string][]string{"east": {row("2006-01-01 10:00:00", "")}})
+	both := append(phoneFolders(t, map[string][]string{"west": {row("2005-01-01 10:00:00", "older")}}), east...)
+	later := newMemoryStore()
+	mustRun(t, east, testOptions(), later)
+	mustRun(t, both, testOptions(), later)
+	if v := mustVerify(t, later, 0); !v.OK() || v.Run != 2 {
+		t.Errorf("run %d: %v", v.Run, v.Differences)
+	}
+	once := newMemoryStore()
+	mustRun(t, both, testOptions(), once)
+	if got := once.phones[device].Description; got != "older" {
+		t.Errorf("description %q of one run", got)
+	}
+	changed := once.phones[device]
+	changed.Description = "elder"
+	once.phones[device] = changed
+	if v := mustVerify(t, once, 0); v.OK() {
+		t.Error("a changed description is not found")
+	}
+}
