@@ -144,6 +144,7 @@ func (g *group) differences(r *record, phone *capf.Phone) []string {
 		wanted := builder{}.ended(r, *phone)
 		differ("time or place of the operation's end", last.Detail != wanted.Detail || last.EndedBy != wanted.EndedBy ||
 			!last.EndedAt.Equal(wanted.EndedAt.Truncate(time.Second)))
+		differ("result of the operation", last.Result == nil || *last.Result != *wanted.Result)
 	}
 	return out
 }

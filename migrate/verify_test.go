@@ -287,3 +287,16 @@ func TestVerifyDescriptionOfOthers(t *testing.T) {
 		t.Error("a changed description is not found")
 	}
 }
+
+// TestVerifyResult: the number that an operation ended with is compared too.
+func TestVerifyResult(t *testing.T) {
+	store := newMemoryStore()
+	mustRun(t, phoneFolders(t, map[string][]string{"east": {row("2005-01-01 10:00:00", "desk")}}), testOptions(), store)
+	if v := mustVerify(t, store, 0); !v.OK() {
+		t.Fatalf("differences %v", v.Differences)
+	}
+	last := *store.phones[device].Last
+	last.Result = ptr(capf.ResultFailed)
+	store.phones[device].Last = &last
+	checkDifferences(t, "differences", mustVerify(t, store, 0).Differences, []string{device + ": the phone in the store differs: result of the operation"})
+}

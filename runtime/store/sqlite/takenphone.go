@@ -36,7 +36,7 @@ func (r recordsOf) number(id sql.NullInt64) int {
 // Records lie in the order of their run, phones in that of their names: to look up the record of each phone takes longer
 // than all the rest. So it is done for records of other runs only.
 const selectTakenPhones = `SELECT p.device, p.description, p.auth_mode, p.auth_string, p.key_size, p.changed_at, p.imported, i.digest, i.machine,
-	p.last_operation, o.operation, o.auth_mode, o.key_size, o.ended_at, o.ended_by, o.ending, o.detail
+	p.last_operation, o.operation, o.auth_mode, o.key_size, o.ended_at, o.ended_by, o.ending, o.result, o.detail
 	FROM phones p LEFT JOIN operations o ON o.id = p.last_operation
 	LEFT JOIN import_records i ON i.id = CASE WHEN p.imported BETWEEN +?3 AND +?4 THEN NULL ELSE p.imported END
 	WHERE p.device > +?1 ORDER BY p.device LIMIT +?2`
@@ -68,7 +68,7 @@ func newTakenScan(records recordsOf) *takenScan {
 	s := &takenScan{records: records}
 	p, o := &s.row, &s.operation
 	s.places = []any{&p.Device, &p.Description, &p.AuthMode, &s.digits, &p.KeySize, &s.changedAt, &s.imported, &s.digest, &s.machine,
-		&o.id, &o.operation, &o.authMode, &o.keySize, &o.endedAt, &o.endedBy, &o.ending, &o.detail}
+		&o.id, &o.operation, &o.authMode, &o.keySize, &o.endedAt, &o.endedBy, &o.ending, &o.result, &o.detail}
 	return s
 }
 
@@ -86,7 +86,8 @@ func (s *takenScan) scan(cursor store.Scanner) (_ capf.TakenPhone, err error) {
 	if o := &s.operation; o.id.Valid {
 		p.Last = &capf.OperationRecord{Ref: capf.OperationRef{ID: o.id.Int64}, Device: p.Device,
 			Operation: capf.Operation(o.operation.String), AuthMode: capf.AuthMode(o.authMode.String), KeySize: capf.KeySize(o.keySize.String),
-			EndedAt: store.Time(o.endedAt), EndedBy: o.endedBy.String, Ending: capf.Ending(o.ending.String), Detail: o.detail.String}
+			EndedAt: store.Time(o.endedAt), EndedBy: o.endedBy.String, Ending: capf.Ending(o.ending.String), Result: store.Result(o.result),
+			Detail: o.detail.String}
 	}
 	return *p, nil
 }

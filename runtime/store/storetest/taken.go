@@ -65,7 +65,8 @@ func (s *suite) takenAsStored(all []capf.TakenPhone) {
 		want := capf.Phone{Device: full.Device, Description: full.Description, AuthMode: full.AuthMode, AuthString: full.AuthString, KeySize: full.KeySize}
 		if last := full.Last; last != nil {
 			want.Last = &capf.OperationRecord{Ref: capf.OperationRef{ID: last.Ref.ID}, Device: last.Device, Operation: last.Operation,
-				AuthMode: last.AuthMode, KeySize: last.KeySize, EndedAt: last.EndedAt, EndedBy: last.EndedBy, Ending: last.Ending, Detail: last.Detail}
+				AuthMode: last.AuthMode, KeySize: last.KeySize, EndedAt: last.EndedAt, EndedBy: last.EndedBy, Ending: last.Ending,
+				Result: last.Result, Detail: last.Detail}
 		}
 		s.equal("phone", one.Phone(), want)
 		if one.Digest != "" {
