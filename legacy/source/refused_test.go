@@ -28,7 +28,11 @@ func TestArchivesThatAreRefused(t *testing.T) {
 		{[]thing{file("CAPF.phone", strings.Repeat("\x00", 1<<20))}, ratio, "more than 200 times the size of the archive", ".tar"},
 		{zeros, ratio, "more than 200 times the size of the archive", ".tar.zip"},
 		{[]thing{file("readme.txt", "x")}, usualLimits, "no CAPF.phone, CAPF.cfg, CAPF.cer or *.0", ""},
-		{[]thing{file("one/deep/CAPF.phone", "x"), file("two/deep/CAPF.phone", "x")}, usualLimits, "no CAPF.phone", ""},
+		{[]thing{file("one/deep/CAPF.phone", "x"), file("two/deep/CAPF.phone", "x")}, usualLimits,
+			" (one/deep/CAPF.phone ", ""},
+		{[]thing{file("../CAPF.phone", "x"), file("../../CAPF.cfg", "x")}, usualLimits,
+			" (../CAPF.phone has a name that leads out of the archive (..): not read, and 1 more): give the root", ""},
+		{[]thing{file("../new\nline.0", "x")}, usualLimits, "leads out of the archive", ""},
 	} {
 		for ending, content := range archives(t, test.things) {
 			if strings.Contains(test.except, ending) {

@@ -12,6 +12,7 @@
 package source
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -160,8 +161,8 @@ func (s *Source) checkFound(at *place) error {
 		s.noteElsewhere(unpacked)
 	}
 	if len(s.Files) == 0 {
-		return fmt.Errorf("no CAPF.phone, CAPF.cfg, CAPF.cer or *.0, and no database or list of phones in %s: give the root of the "+
-			"copied disk, or the folder that holds the files", s.Folder)
+		return fmt.Errorf("no CAPF.phone, CAPF.cfg, CAPF.cer or *.0, and no database or list of phones in %s%s: give the root of the "+
+			"copied disk, or the folder that holds the files", s.Folder, s.passedOver())
 	}
 	if err := s.checkOurs(); err != nil {
 		return err
@@ -170,6 +171,27 @@ func (s *Source) checkFound(at *place) error {
 		return at.checkTemporary()
 	}
 	return nil
+}
+
+// passedOver names the first that was not read for a reason, since nobody sees the findings of a source that cannot be
+// read; empty where there is none.
+func (s *Source) passedOver() string {
+	var first *legacy.Finding
+	more := -1
+	for i := range s.Findings {
+		if s.Findings[i].Severity == legacy.Warning {
+			first = cmp.Or(first, &s.Findings[i])
+			more++
+		}
+	}
+	switch {
+	case first == nil:
+		return ""
+	case more == 0:
+		return fmt.Sprintf(" (%s %s)", first.Position, first.Reason)
+	default:
+		return fmt.Sprintf(" (%s %s, and %d more)", first.Position, first.Reason, more)
+	}
 }
 
 // noteElsewhere names the members that could be CAPF's by their names but do not lie where such files do.
