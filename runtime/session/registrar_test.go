@@ -57,7 +57,7 @@ func (r *registrar) serve(listener net.Listener) {
 		if err != nil {
 			return
 		}
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		if name, err := bufio.NewReader(conn).ReadString('\n'); err == nil {
 			fmt.Fprintln(conn, r.register(strings.TrimSpace(name), conn))
 		}
@@ -174,7 +174,7 @@ func (h *handset) register(t *testing.T) {
 		return
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintln(conn, h.config.Device)
 	answer, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil || answer != "registered\n" {

@@ -85,8 +85,11 @@ var theAuthority = sync.OnceValues(func() (*ca.Authority, error) {
 	return ca.New(ca.Options{CommonName: "CAPF-test", KeySize: 2048}, ca.System())
 })
 
+// patience is the longest wait for what comes by itself, however slow the machine is.
+const patience = time.Minute
+
 func usual() session.Settings {
-	return session.Settings{MinTLS: tls.VersionTLS10, MaxSessions: 1000, MaxWaiting: 1000, HandshakeTimeout: 10 * time.Second, MessageTimeout: 20 * time.Second}
+	return session.Settings{MinTLS: tls.VersionTLS10, MaxSessions: 1000, MaxWaiting: 1000, HandshakeTimeout: patience, MessageTimeout: patience}
 }
 
 func newService(t *testing.T, settings session.Settings) *service {
@@ -226,7 +229,7 @@ func (s *service) states(device string) map[capf.CertificateState]int {
 
 // config is a phone that trusts this service's certificate and calls it under the null string.
 func (s *service) config(device string) phone.Config {
-	return phone.Config{Device: device, Server: s.address, Mode: capf.AuthByNullString, Timeout: 20 * time.Second,
+	return phone.Config{Device: device, Server: s.address, Mode: capf.AuthByNullString, Timeout: patience,
 		VerifyServer: func(certificate *x509.Certificate) error {
 			if !certificate.Equal(s.authority.Certificate) {
 				s.t.Errorf("the service showed %s", certificate.Subject)
