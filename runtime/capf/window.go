@@ -97,7 +97,7 @@ func parseDays(text string) (days [7]bool, err error) {
 // parseZone takes no `Local`, which is another zone on another machine, and no path.
 func parseZone(name string) (*time.Location, error) {
 	zone, err := time.LoadLocation(name)
-	if err != nil || name == time.Local.String() {
+	if err != nil || name == "Local" { // time.Local.String() is the zone's own name where $TZ gives one
 		return nil, fmt.Errorf("zone %q is not in the time zone database: use a name as Europe/Rome, or UTC", clip(name))
 	}
 	return zone, nil

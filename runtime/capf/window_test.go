@@ -57,6 +57,20 @@ func TestWindowValues(t *testing.T) {
 	}
 }
 
+// The zone that $TZ gives bears its own name, which is as good as any other; `Local` is none there either.
+func TestZoneOfTheMachine(t *testing.T) {
+	local := time.Local
+	t.Cleanup(func() { time.Local = local })
+	const name = "Pacific/Kiritimati"
+	time.Local = zone(t, name)
+	if got, err := capf.ParseWindow("01:00-02:00 "+name, time.Local); err != nil || got.String() != "01:00-02:00 "+name {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := capf.ParseWindow("01:00-02:00 Local", time.Local); err == nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 // What a window is at each moment; times are those that its clocks show.
 func TestWindowOpenings(t *testing.T) {
 	const layout = "2006-01-02 15:04 -0700"
