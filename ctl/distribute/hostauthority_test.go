@@ -101,10 +101,10 @@ func certified(t *testing.T, authority string, how []string) *certifiedServer {
 	t.Helper()
 	key := filepath.Join(t.TempDir(), "key")
 	keygen(t, "-t", "ecdsa", "-N", "", "-f", key)
-	settings := []string{"HostKeyAlgorithms ecdsa-sha2-nistp256,ecdsa-sha2-nistp256-cert-v01@openssh.com", "HostKey " + key}
+	settings := []string{"HostKeyAlgorithms ecdsa-sha2-nistp256,ecdsa-sha2-nistp256-cert-v01@openssh.com", "HostKey " + sshdtest.Quote(key)}
 	if how != nil {
 		keygen(t, append(append([]string{"-s", authority, "-I", "test", "-h"}, how...), key+".pub")...)
-		settings = append(settings, "HostCertificate "+key+"-cert.pub")
+		settings = append(settings, "HostCertificate "+sshdtest.Quote(key+"-cert.pub"))
 	}
 	return &certifiedServer{sshdtest.Start(t, sshdtest.Options{Settings: settings}), key}
 }

@@ -94,7 +94,7 @@ func TestHostKeyOfTheKnownKind(t *testing.T) {
 	if output, err := exec.Command("ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", more).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
-	server := sshdtest.Start(t, sshdtest.Options{Settings: []string{"HostKey " + more}})
+	server := sshdtest.Start(t, sshdtest.Options{Settings: []string{"HostKey " + sshdtest.Quote(more)}})
 	node, _ := sftpNode(t, "sub1", server)
 	_, settings := over(t, server)
 	if err := reach(t, node, settings); err != nil {

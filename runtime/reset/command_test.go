@@ -15,7 +15,7 @@ func program(t *testing.T, script string) (path, folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	path = filepath.Join(folder, "program")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\ncd "+folder+"\n"+script), 0o700); err != nil {
+	if err := os.WriteFile(path, []byte("#!/bin/sh\ncd '"+folder+"'\n"+script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return path, folder
@@ -109,9 +109,9 @@ func killChild(t *testing.T, id string) {
 // awaited waits until something has happened elsewhere.
 func awaited(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !happened(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !happened(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 30 s", what)
+			t.Fatalf("%s: not within a minute", what)
 		}
 	}
 }

@@ -114,6 +114,9 @@ func freeAddress(t testing.TB, host string) string {
 	return listener.Addr().String()
 }
 
+// Quote makes one argument of a path, which may have spaces in it, for a setting of sshd_config(5).
+func Quote(path string) string { return `"` + path + `"` }
+
 func (s *Server) configuration() string {
 	host, port, _ := strings.Cut(s.Address, ":")
 	authorized, subsystem := "login.pub", s.options.Subsystem
@@ -124,8 +127,8 @@ func (s *Server) configuration() string {
 		subsystem = "internal-sftp"
 	}
 	lines := append([]string{
-		"ListenAddress " + host, "Port " + port, "HostKey " + filepath.Join(s.folder, "host"), "PidFile none",
-		"AuthorizedKeysFile " + filepath.Join(s.folder, authorized), "StrictModes no", "PermitRootLogin yes", "UsePAM no",
+		"ListenAddress " + host, "Port " + port, "HostKey " + Quote(filepath.Join(s.folder, "host")), "PidFile none",
+		"AuthorizedKeysFile " + Quote(filepath.Join(s.folder, authorized)), "StrictModes no", "PermitRootLogin yes", "UsePAM no",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "UseDNS no", "PrintMotd no", "PrintLastLog no",
 		"MaxStartups 100", "Subsystem sftp " + subsystem,
 	}, s.options.Settings...)
