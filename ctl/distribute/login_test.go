@@ -220,9 +220,10 @@ func TestServerThatIsSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	settings := &SSH{User: "operator", Password: password, KnownHosts: filepath.Join(t.TempDir(), "none"), ConnectTimeout: 50 * time.Millisecond}
+	settings := &SSH{User: "operator", Password: password, KnownHosts: filepath.Join(t.TempDir(), "none"), ConnectTimeout: 500 * time.Millisecond}
 	node := Node{Name: "sub1", Target: "sftp://" + listener.Addr().String() + "/x"}
 	wantError(t, "silent", reach(t, node, settings), "speak SSH", "timeout")
-	listener.Close()
+	settings.ConnectTimeout = time.Minute
+	node.Target = "sftp://127.0.0.1:1/x" // a port that the system gives to nobody
 	wantError(t, "gone", reach(t, node, settings), "reach the server", "refused")
 }

@@ -133,9 +133,9 @@ func newTrial(t *testing.T) *trial {
 	c.upkeep = &upkeep{store: c.store, trust: trust, resetter: reset.New(c, 1e6, time.Minute), clock: c.Now, log: log}
 	address := c.serve(&session.Server{Phones: c.store, Operations: c.store, Issuer: authority, Strings: c.store, HeldCalls: c.store, Trust: trust,
 		Certificate: authority.TLS(), Instance: "trial", Clock: c.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
-		Settings: session.Settings{MinTLS: tls.VersionTLS10, MaxSessions: 100, MaxWaiting: 100, HandshakeTimeout: 20 * time.Second, MessageTimeout: 20 * time.Second}})
+		Settings: session.Settings{MinTLS: tls.VersionTLS10, MaxSessions: 100, MaxWaiting: 100, HandshakeTimeout: time.Minute, MessageTimeout: time.Minute}})
 	c.config = func(device string) phone.Config {
-		return phone.Config{Device: device, Server: address, Timeout: 20 * time.Second, VerifyServer: phone.AnyServer}
+		return phone.Config{Device: device, Server: address, Timeout: time.Minute, VerifyServer: phone.AnyServer}
 	}
 	return c
 }

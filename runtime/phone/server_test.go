@@ -94,7 +94,7 @@ func serve(t *testing.T, script func(*call) error) *server {
 
 func (s *server) serveOne(raw net.Conn, number int) {
 	defer func() { _ = raw.Close() }()
-	_ = raw.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = raw.SetDeadline(time.Now().Add(time.Minute))
 	c := &call{Conn: tls.Server(raw, serverTLS()), number: number, raw: raw}
 	if err := c.Handshake(); err != nil {
 		return // the tests of handshakes look at the phone's side
@@ -216,7 +216,7 @@ func afterAuthentication(part func(*call) error) func(*call) error {
 // configOf is a phone that calls a server under null string, takes it, and makes small keys.
 func configOf(s *server) Config {
 	return Config{Device: testDevice, Server: s.address, Mode: capf.AuthByNullString, VerifyServer: AnyServer,
-		Keys: quickKey, Timeout: 15 * time.Second}
+		Keys: quickKey, Timeout: time.Minute}
 }
 
 func newPhone(t *testing.T, config Config) *Phone {

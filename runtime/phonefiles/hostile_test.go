@@ -71,7 +71,7 @@ func TestRequestWithoutAnEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	sent, more := 0, []byte(strings.Repeat("A", 4<<10))

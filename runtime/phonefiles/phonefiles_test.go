@@ -116,7 +116,7 @@ func (s *served) ask(request string) reply {
 		s.t.Fatal(err)
 	}
 	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		s.t.Fatal(err)
 	}
 	if _, err := io.WriteString(connection, request); err != nil {
