@@ -79,7 +79,7 @@ func TestAttackTakeAllDescriptors(t *testing.T) {
 	idle := a.idle(t, 2*files)
 	a.waiting("SEP000000000001", 1, "install", "null-string", "")
 	config := a.caller("SEP000000000001")
-	config.Retry.Times, config.Retry.Wait = 10, time.Second
+	config.Retry.Times, config.Retry.Wait = 60, time.Second
 	if outcome := a.call(config); outcome.Err != nil {
 		t.Errorf("a phone that comes meanwhile, after %d attempts: %v", outcome.Attempts, outcome.Err)
 	}
@@ -106,16 +106,16 @@ func drip(conn net.Conn, said []byte) error {
 		select {
 		case <-gone:
 			return nil
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	return fmt.Errorf("all %d bytes were taken", len(said))
 }
 
-// Each of these would take at least ten times its deadline to come to its end.
+// Each of these would take several times its deadline to come to its end.
 func TestAttackSlowWriters(t *testing.T) {
 	t.Parallel()
-	a := newTarget(t, `phone = {handshake-timeout = "1s", message-timeout = "1s"}`)
+	a := newTarget(t, `phone = {handshake-timeout = "3s", message-timeout = "3s"}`) // in which a slow machine has done a handshake
 	a.waiting("SEP000000000001", 1, "install", "null-string", "")
 	message := say("SEP000000000001")
 	message.SignedData = wire.NewSecret(make([]byte, 400))

@@ -135,7 +135,7 @@ func (a *target) serves() {
 func (a *target) unharmed() {
 	a.t.Helper()
 	a.serves()
-	if status, _ := a.service.terminate(); status != 0 {
+	if status := a.service.terminate(); status != 0 {
 		a.t.Errorf("the service ends with status %d", status)
 	}
 	checkLog(a.t, a.service)

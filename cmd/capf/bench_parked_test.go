@@ -80,7 +80,7 @@ func benchmarkParked(b *testing.B, phones *generation, count int) {
 	if len(dropped) > 0 {
 		b.Errorf("%d of %d phones did not finish, the first: %s: %v", len(dropped), count, dropped[0].Device, dropped[0].Err)
 	}
-	if status, _ := s.terminate(); status != 0 {
+	if status := s.terminate(); status != 0 {
 		b.Errorf("the service ends with status %d", status)
 	}
 	checkLog(b, s)

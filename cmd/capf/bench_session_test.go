@@ -105,7 +105,7 @@ func ownTime(t testing.TB) cpuTime {
 // spent ends the service and gives what its process has spent in all.
 func (s *service) spent() cpuTime {
 	s.t.Helper()
-	if status, _ := s.terminate(); status != 0 {
+	if status := s.terminate(); status != 0 {
 		s.t.Fatalf("the service ends with status %d:\n%s", status, s.text())
 	}
 	return cpuTimeOf(s.command.ProcessState.SysUsage().(*syscall.Rusage))

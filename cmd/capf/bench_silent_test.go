@@ -55,7 +55,7 @@ func benchmarkSilent(b *testing.B, phones *generation, count int, deadline time.
 
 	reportResident(b, resident, count, "KiB/connection")
 	reportMeanwhile(b, idle, beside, "beside-ms")
-	if status, _ := s.terminate(); status != 0 {
+	if status := s.terminate(); status != 0 {
 		b.Errorf("the service ends with status %d", status)
 	}
 	checkLog(b, s)

@@ -48,7 +48,7 @@ func (f *failing) faults(t *testing.T, points ...wire.Command) {
 	for number, command := range points {
 		t.Run(command.String(), func(t *testing.T) { f.fault(t, f.waiting(number), command) })
 	}
-	if status, _ := f.service.terminate(); status != 0 {
+	if status := f.service.terminate(); status != 0 {
 		t.Errorf("the service ends with status %d", status)
 	}
 	checkLog(t, f.service)

@@ -41,7 +41,7 @@ func TestBackupBesideService(t *testing.T) {
 	if err := calling.Wait(); err != nil {
 		t.Fatalf("beside the backups: %v\n%s", err, output)
 	}
-	if status, _ := service.terminate(); status != 0 {
+	if status := service.terminate(); status != 0 {
 		t.Errorf("the service ends with status %d", status)
 	}
 

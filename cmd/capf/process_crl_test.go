@@ -126,7 +126,7 @@ func TestActivationThatWasCutOff(t *testing.T) {
 	if want := []string{"ca renew", "ca activating", "ca activate"}; !slices.Equal(before, want) {
 		t.Fatalf("on record are %q, not %q", before, want)
 	}
-	if status, _ := r.service.terminate(); status != 0 {
+	if status := r.service.terminate(); status != 0 {
 		t.Errorf("the service ends with status %d", status)
 	}
 	for name, complete := range map[string]func(){

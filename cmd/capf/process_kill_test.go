@@ -22,11 +22,12 @@ const killDigits = "0042"
 // killing is an installation whose service is killed again and again, and restarted on its data.
 type killing struct {
 	*installation
-	mode    capf.AuthMode
-	keys    *keyring
-	line    *relay
-	service *service
-	points  []phone.Point // of a session that nobody disturbs
+	mode      capf.AuthMode
+	keys      *keyring
+	line      *relay
+	arguments []string // of the service
+	service   *service
+	points    []phone.Point // of a session that nobody disturbs
 }
 
 func TestKillBetweenMessages(t *testing.T) {
@@ -60,7 +61,7 @@ func pointName(at phone.Point) string {
 
 func (k *killing) start() {
 	k.t.Helper()
-	k.service = k.serve()
+	k.service = k.serve(k.arguments...)
 	k.line.leadTo(k.service.address)
 }
 
@@ -265,7 +266,7 @@ func samePEM(one listed, certificate *x509.Certificate) bool {
 // nothingLeft ends the service properly and looks at every phone.
 func (k *killing) nothingLeft() {
 	k.t.Helper()
-	if status, _ := k.service.terminate(); status != 0 {
+	if status := k.service.terminate(); status != 0 {
 		k.t.Errorf("the service ends with status %d", status)
 	}
 	for _, one := range k.phones() {

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // metrics reads what a monitor would.
@@ -16,7 +15,7 @@ func (s *service) metrics() string {
 	if address == nil {
 		s.t.Fatalf("no admin address in:\n%s", s.text())
 	}
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: patience}
 	response, err := client.Get(address[1] + "/metrics")
 	if err != nil {
 		s.t.Fatal(err)

@@ -27,10 +27,10 @@ func TestRollbackKilled(t *testing.T) {
 	if brief() {
 		steps = 3
 	}
-	for step := range steps {
+	for step := 0; step < steps || unfinished == 0 && step < 10*steps; step++ { // a kill can come too late on a loaded machine
 		t.Run(fmt.Sprint(step, " of ", steps), func(t *testing.T) {
 			one := i.copied(t, "part")
-			one.rollBackUntil(t, grown*int64(step)/int64(steps))
+			one.rollBackUntil(t, grown*int64(step%steps)/int64(steps))
 			switch found, list := one.records(), one.capf("migrate", "list"); {
 			case found == migrated && !strings.Contains(list, "rolled-back\t2"):
 				unfinished++

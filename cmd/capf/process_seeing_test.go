@@ -49,7 +49,7 @@ func TestSessionListOfRunningService(t *testing.T) {
 		sessions := i.sessions()
 		return len(sessions) == 1 && sessions[0].State == "AWAIT-HANDSHAKE" && sessions[0].Address == "127.0.0.1" && sessions[0].Device == ""
 	})
-	if status, _ := s.terminate(); status != 0 {
+	if status := s.terminate(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 	stdout, stderr, err := i.try("session", "list")

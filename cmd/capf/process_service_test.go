@@ -83,10 +83,9 @@ func (s *service) kill() {
 	<-s.ended
 }
 
-// terminate asks the process to end, and gives its exit status and the time that it took.
-func (s *service) terminate() (status int, took time.Duration) {
+// terminate asks the process to end, which takes a moment, and gives its exit status.
+func (s *service) terminate() (status int) {
 	s.t.Helper()
-	begin := time.Now()
 	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
 		s.t.Fatalf("kill -TERM %d: %v", s.command.Process.Pid, err)
 	}
@@ -95,7 +94,7 @@ func (s *service) terminate() (status int, took time.Duration) {
 	case <-time.After(patience):
 		s.t.Fatalf("the service runs on %v after SIGTERM:\n%s", patience, s.text())
 	}
-	return s.command.ProcessState.ExitCode(), time.Since(begin)
+	return s.command.ProcessState.ExitCode()
 }
 
 // finish sees that nothing is left running, and shows the end of the log of a test that failed.
