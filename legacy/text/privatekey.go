@@ -70,7 +70,7 @@ func (f *keyFilter) next() (physicalLine, bool, error) {
 func (f *keyFilter) headless(line physicalLine) (physicalLine, bool, error) {
 	if f.clear > 0 {
 		f.clear--
-		return line, true, nil
+		return f.bareKey(line)
 	}
 	switch {
 	case !hasKeyRun(line.raw) || hasBegin(line.raw):
@@ -96,7 +96,7 @@ func (f *keyFilter) headless(line physicalLine) (physicalLine, bool, error) {
 		size += ahead.size
 	}
 	f.clear = more
-	return line, true, nil
+	return f.bareKey(line)
 }
 
 func (f *keyFilter) take() (physicalLine, bool, error) {
