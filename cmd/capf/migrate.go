@@ -195,14 +195,7 @@ func (c *migrateListCommand) Run(app *app) error {
 		columns := append([]string{"run", "applied-at", "by", "sources", "prefer"}, countNames...)
 		list := app.list(append(columns, "decisions", "accepted-missing", "verified-at", "verified-by", "differences", "state", "rolled-back-at", "rolled-back-by")...)
 		for _, run := range runs {
-			machines := ""
-			for i, one := range run.Sources {
-				if i > 0 {
-					machines += " "
-				}
-				machines += one.Machine
-			}
-			row := append([]any{run.ID, capf.FormatTime(run.AppliedAt), run.By, machines, run.Prefer}, countsOf(run.Counts)...)
+			row := append([]any{run.ID, capf.FormatTime(run.AppliedAt), run.By, sourcesOf(run, app.json), run.Prefer}, countsOf(run.Counts)...)
 			row = append(row, len(run.Decisions), len(run.Missing))
 			row = append(row, verifiedColumns(run)...)
 			row = append(row, stateOf(run), capf.FormatTime(run.RolledBackAt), run.RolledBackBy)
@@ -212,6 +205,18 @@ func (c *migrateListCommand) Run(app *app) error {
 		}
 		return list.close()
 	})
+}
+
+// sourcesOf gives the sources of a run: a list of their paths for scripts, the names of their machines for a person.
+func sourcesOf(run capf.MigrationRun, json bool) any {
+	names, paths := []string{}, []string{}
+	for _, one := range run.Sources {
+		names, paths = append(names, one.Machine), append(paths, one.Path)
+	}
+	if json {
+		return paths
+	}
+	return strings.Join(names, " ")
 }
 
 // verifiedColumns say when and by whom a run was last verified, and how many differences there were; empty: never.
