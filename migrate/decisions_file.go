@@ -15,6 +15,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"capf/legacy/text"
 	"capf/runtime/capf"
 )
 
@@ -50,8 +51,11 @@ func ReadDecisions(path string) (*Decisions, error) {
 }
 
 func parseDecisions(content []byte, path string) (*Decisions, error) {
-	content = bytes.TrimPrefix(content, []byte("\uFEFF")) // as Windows editors put before UTF-8
 	out := &Decisions{path: path}
+	content, err := text.AsUTF8(content)
+	if err != nil {
+		return nil, &capf.Error{Code: capf.CodeInvalid, Message: "decisions " + path, Err: err}
+	}
 	var file decisionsFile
 	if line, problem := decodeStrict(content, &file); problem != "" {
 		return nil, out.wrong(line, problem)

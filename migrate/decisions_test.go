@@ -94,7 +94,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// TestDecisionsFromWindows: an editor there puts a mark before UTF-8 and ends lines its own way.
+// TestDecisionsFromWindows: an editor there puts a mark before UTF-8 or UTF-16 and ends lines its own way.
 func TestDecisionsFromWindows(t *testing.T) {
 	specs, store := twoConflicts(t), newMemoryStore()
 	path := written(t, mustPlan(t, specs, testOptions(), store), map[string]string{device: "east"})
@@ -102,11 +102,15 @@ func TestDecisionsFromWindows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte("\uFEFF"+strings.ReplaceAll(string(content), "\n", "\r\n")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if open := mustPlan(t, specs, deciding(t, path), store).Open(); open != 1 {
-		t.Errorf("%d open, want the one that is not filled in", open)
+	narrow := []byte("\uFEFF" + strings.ReplaceAll(string(content), "\n", "\r\n"))
+	wide := []byte(utf16(string(narrow[len("\uFEFF"):])))
+	for _, saved := range [][]byte{narrow, wide} {
+		if err := os.WriteFile(path, saved, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if open := mustPlan(t, specs, deciding(t, path), store).Open(); open != 1 {
+			t.Errorf("%d open, want the one that is not filled in", open)
+		}
 	}
 }
 

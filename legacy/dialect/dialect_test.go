@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -214,6 +215,13 @@ func TestLoad(t *testing.T) {
 	marked, err := dialect.Parse([]byte("\uFEFF"+minimal), path)
 	if plain, _ := dialect.Load(path); err != nil || marked.Digest() != plain.Digest() {
 		t.Errorf("with a mark before UTF-8: %v, %v", marked, err)
+	}
+	wide := []byte{0xfe, 0xff}
+	for _, unit := range utf16.Encode([]rune(minimal)) {
+		wide = append(wide, byte(unit>>8), byte(unit))
+	}
+	if saved, err := dialect.Parse(wide, path); err != nil || saved.Digest() != marked.Digest() {
+		t.Errorf("as UTF-16: %v, %v", saved, err)
 	}
 	if _, err := dialect.Load(filepath.Join(folder, "absent")); err == nil {
 		t.Error("an absent file was loaded")

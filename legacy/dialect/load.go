@@ -81,7 +81,10 @@ func Load(path string) (*Dialect, error) {
 
 // Parse reads a dialect from the content of a file of the name given.
 func Parse(content []byte, source string) (*Dialect, error) {
-	content = bytes.TrimPrefix(content, []byte("\uFEFF")) // as Windows editors put before UTF-8
+	content, err := text.AsUTF8(content)
+	if err != nil {
+		return nil, fmt.Errorf("dialect %s: %w", source, err)
+	}
 	loaded, err := parse(content, source)
 	if err != nil {
 		return nil, fmt.Errorf("dialect %w", err)
