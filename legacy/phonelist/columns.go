@@ -84,7 +84,36 @@ func contradiction(columns []column, values []string) string {
 			return fmt.Sprintf("%q is there twice, and says two things", legacy.MaskText(c.name))
 		}
 	}
+	return twoDevices(columns, values)
+}
+
+// twoDevices names a column that could be the device and names another phone than the one which is; empty: none does.
+func twoDevices(columns []column, values []string) string {
+	at := indexOf(columns, device)
+	if at < 0 {
+		return ""
+	}
+	taken, valid := legacy.DeviceName(unguarded(values[at]))
+	for _, i := range furtherDevices(columns) {
+		if other, ok := legacy.DeviceName(unguarded(values[i])); ok && valid && isMAC(taken) && isMAC(other) && other != taken {
+			return fmt.Sprintf("%q and %q name two phones, %s and %s", legacy.MaskText(columns[at].name), legacy.MaskText(columns[i].name), taken, other)
+		}
+	}
 	return ""
+}
+
+// isMAC tells the name of a phone by its MAC address: any word could be a name of the other kind.
+func isMAC(name string) bool { return len(name) == len("SEP000000000000") && name[:3] == "SEP" }
+
+// furtherDevices gives the places of columns that could be the device and are not read as it.
+func furtherDevices(columns []column) []int {
+	var out []int
+	for i, c := range columns {
+		if meaning, _ := fieldOf(c.name); meaning == device && c.field != device {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 func fieldOf(name string) (meaning field, rank int) {

@@ -124,7 +124,23 @@ func (f *File) AboutCertificates() bool {
 	return slices.ContainsFunc(f.columns, func(c column) bool { return c.field != "" && c.field != device && c.field != description })
 }
 
+// tellDevice says which column is taken for the device where there is more than one.
+func (f *File) tellDevice() {
+	further := furtherDevices(f.columns)
+	if len(further) == 0 {
+		return
+	}
+	names := make([]string, len(further))
+	for i, at := range further {
+		names[i] = fmt.Sprintf("%q", legacy.MaskText(f.columns[at].name))
+	}
+	f.Findings = append(f.Findings, legacy.Finding{Position: legacy.Position{File: f.input.File, Line: f.header}, Severity: legacy.Note,
+		Reason: fmt.Sprintf("the phone is taken from column %q, and not from %s: lines in which they name two phones are kept aside; "+
+			"if that is the wrong one, take it out of a copy of the list", legacy.MaskText(f.columns[indexOf(f.columns, device)].name), strings.Join(names, ", "))})
+}
+
 func (f *File) tellColumns() {
+	f.tellDevice()
 	var unknown []string
 	for _, one := range f.columns {
 		switch {

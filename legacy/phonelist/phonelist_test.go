@@ -97,7 +97,7 @@ func TestKinds(t *testing.T) {
 			if got := strings.Join(file.Known, ", "); got != test.known {
 				t.Errorf("known: %s", got)
 			}
-			if got := strings.Join(file.Unknown, ", "); got != test.unknown || len(file.Findings) != 1 {
+			if got := strings.Join(file.Unknown, ", "); got != test.unknown || len(file.Findings) != 1+strings.Count(test.unknown, "MAC") {
 				t.Errorf("unknown: %s, findings %v", got, file.Findings)
 			}
 			if diff := cmp.Diff(test.want, lines(t, file)); diff != "" {
@@ -282,6 +282,23 @@ func TestEncodingIsNoted(t *testing.T) {
 		}
 		if got := strings.Join(found, "; "); want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%q: findings %q", content, got)
+		}
+	}
+}
+
+// TestTwoDeviceColumns: which of two columns is taken for the phone is said, and a line in which they differ is kept aside.
+func TestTwoDeviceColumns(t *testing.T) {
+	file := open(t, "Device Name,Operation,Device\n"+
+		"SEP001122334401,install,0011.2233.4401\nSEP001122334402,install,SEP001122334403\nSEP001122334404,none,7960\n,none,SEP001122334405\n")
+	if said := fmt.Sprint(file.Findings); !strings.Contains(said, `the phone is taken from column "Device", and not from "Device Name"`) {
+		t.Errorf("findings %s", said)
+	}
+	got := lines(t, file)
+	want := []string{"2|SEP001122334401|", `3 kept: "Device" and "Device Name" name two phones, SEP001122334403 and SEP001122334402`,
+		"4|7960|", "5|SEP001122334405|"}
+	for i := range want {
+		if len(got) != len(want) || !strings.HasPrefix(got[i], want[i]) {
+			t.Fatalf("got %q, want %q", got, want)
 		}
 	}
 }
