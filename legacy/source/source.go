@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -161,6 +162,9 @@ func (s *Source) checkFound(at *place) error {
 		s.noteElsewhere(unpacked)
 	}
 	if len(s.Files) == 0 {
+		if refused := s.refusedLink(at); refused != nil {
+			return refused
+		}
 		return fmt.Errorf("no CAPF.phone, CAPF.cfg, CAPF.cer or *.0, and no database or list of phones in %s%s: give the root of the "+
 			"copied disk, or the folder that holds the files", s.Folder, s.passedOver())
 	}
@@ -192,6 +196,21 @@ func (s *Source) passedOver() string {
 	default:
 		return fmt.Sprintf(" (%s %s, and %d more)", first.Position, first.Reason, more)
 	}
+}
+
+// refusedLink says so where a file of CAPF is there, and is a symbolic link that leads out of the source or nowhere.
+func (s *Source) refusedLink(at *place) error {
+	if !at.info.IsDir() {
+		return nil
+	}
+	for _, found := range s.Findings {
+		target, err := os.Readlink(filepath.Join(s.Folder, filepath.FromSlash(found.File)))
+		if err == nil && found.Severity == legacy.Warning {
+			return fmt.Errorf("%s in %s is a symbolic link to %q, and links that lead out of a source are not followed: "+
+				"copy what it leads to into its place, or give the folder that holds that", found.File, s.Folder, target)
+		}
+	}
+	return nil
 }
 
 // noteElsewhere names the members that could be CAPF's by their names but do not lie where such files do.

@@ -179,8 +179,13 @@ func TestLayouts(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	file := filepath.Join(build(t, "copy", map[string]string{"x": ""}), "x")
+	linked := t.TempDir()
+	if err := os.Symlink("/absent/elsewhere", filepath.Join(linked, "CAPF.phone")); err != nil {
+		t.Fatal(err)
+	}
 	for folder, want := range map[string]string{
 		filepath.Join(t.TempDir(), "absent"): "is not there: check the path",
+		linked:                               `CAPF.phone in ` + linked + ` is a symbolic link to "/absent/elsewhere", and links that lead out`,
 		file:                                 "is not a folder",
 		t.TempDir():                          "no CAPF.phone, CAPF.cfg, CAPF.cer or *.0",
 	} {
