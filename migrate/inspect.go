@@ -156,6 +156,9 @@ func InspectAs(ctx context.Context, specs []source.Spec, options Options, view V
 	for _, spec := range specs {
 		opened, err := source.Open(spec)
 		if err != nil {
+			if hint := hintSeveral(err); hint != "" {
+				err = fmt.Errorf("%w; %s", err, hint)
+			}
 			failed = multierror.Append(failed, err)
 			continue
 		}

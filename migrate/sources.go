@@ -211,5 +211,18 @@ func problemsOf(err error) []error {
 
 // unavailable marks a failure as one of reading.
 func unavailable(err error) error {
-	return &capf.Error{Code: capf.CodeUnavailable, Message: "reading the sources", Err: err}
+	return &capf.Error{Code: capf.CodeUnavailable, Message: "reading the sources", Err: err, Hint: hintSeveral(err)}
+}
+
+// hintSeveral is the command for a folder of several machines; empty for another failure.
+func hintSeveral(err error) string {
+	var several *source.SeveralError
+	if !errors.As(err, &several) {
+		return ""
+	}
+	command := "capf migrate plan"
+	for _, folder := range several.Machines {
+		command += " " + capf.ShellWord(filepath.Base(folder)+"="+folder)
+	}
+	return "run `" + command + "`"
 }

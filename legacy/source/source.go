@@ -165,6 +165,9 @@ func (s *Source) checkFound(at *place) error {
 		if refused := s.refusedLink(at); refused != nil {
 			return refused
 		}
+		if several := machinesBelow(s.Folder, at); several != nil {
+			return several
+		}
 		return fmt.Errorf("no CAPF.phone, CAPF.cfg, CAPF.cer or *.0, and no database or list of phones in %s%s: give the root of the "+
 			"copied disk, or the folder that holds the files", s.Folder, s.passedOver())
 	}
