@@ -113,6 +113,9 @@ func (g *gathering) cluster(s *sqlite.Store) (err error) {
 	if g.facts.Deliveries, err = s.Deliveries(g.app.ctx); err != nil {
 		return err
 	}
+	if g.facts.Restarts, err = s.Restarts(g.app.ctx); err != nil {
+		return err
+	}
 	if g.facts.Parameters, err = s.Parameters(g.app.ctx); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type ctlCommands struct {
 	Diff       ctlDiffCommand       `cmd:"" help:"What one list has other than another, in words."`
 	Distribute ctlDistributeCommand `cmd:"" help:"Bring the list and the CAPF certificate to every node."`
 	Status     ctlStatusCommand     `cmd:"" help:"What every node really holds."`
+	Restarted  ctlRestartedCommand  `cmd:"" help:"Say that servers were restarted and their phones reset after a new list."`
 }
 
 type ctlImportCommand struct {

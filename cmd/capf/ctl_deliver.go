@@ -22,6 +22,16 @@ type delivering struct {
 	problems *multierror.Error
 }
 
+// lists is told that a node is about to get a list: from then on its services are to be restarted, also where nobody comes
+// to say so.
+func (d *delivering) lists(ctx context.Context, node string) error {
+	err := d.store.OweRestart(ctx, node, d.version)
+	if capf.HasCode(err, capf.CodeNotFound) {
+		return nil // see ends
+	}
+	return err
+}
+
 // ends is told what became of a node.
 func (d *delivering) ends(result distribute.Result) {
 	delivery := capf.Delivery{Node: result.Node, Version: d.version, Outcome: string(result.Outcome), Detail: result.Error, At: time.Now().UTC()}

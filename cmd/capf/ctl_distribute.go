@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -89,7 +90,7 @@ func (d *distribution) choose() (err error) {
 func (d *distribution) run(options distribute.Options) error {
 	if len(d.nodes) == 0 {
 		d.app.say("every node has got version %d and the certificates that go with it", d.list.Version)
-		return nil
+		return d.sayRestarts()
 	}
 	if d.back {
 		if err := d.putBack(options); err != nil {
@@ -116,6 +117,9 @@ func (d *distribution) do(options distribute.Options, dry bool) []distribute.Res
 			}
 			progress.ends(result)
 		}, progress.step
+		if d.delivering != nil {
+			options.Listing = d.delivering.lists
+		}
 	}
 	return distribute.Distribute(d.app.ctx, daemon.Receivers(d.nodes), d.payload, options)
 }
@@ -124,15 +128,9 @@ func (d *distribution) do(options distribute.Options, dry bool) []distribute.Res
 func (d *distribution) print(results []distribute.Result) error {
 	list := d.app.list("node", "outcome", "files", "error")
 	var failures []error
-	var changed []string
 	for _, result := range results {
 		if result.Err != nil {
 			failures = append(failures, errors.New(result.Error))
-		}
-		if slices.ContainsFunc(result.Files, func(file distribute.FileResult) bool {
-			return isList(file.Path) && (file.Outcome == distribute.New || file.Outcome == distribute.Replaced)
-		}) {
-			changed = append(changed, plain(result.Node))
 		}
 		if err := list.add(result.Node, result.Outcome, describeFiles(result.Files), result.Error); err != nil {
 			return err
@@ -141,13 +139,23 @@ func (d *distribution) print(results []distribute.Result) error {
 	if err := list.close(); err != nil {
 		return err
 	}
-	if len(changed) > 0 {
-		d.app.say("the list has changed: restart the CallManager and TFTP services of %s, then reset the phones", strings.Join(changed, ", "))
-	}
 	if d.command.DryRun {
 		return partly(failures, len(results), "would not get everything", "mend them first")
 	}
+	if err := d.sayRestarts(); err != nil {
+		return err
+	}
 	return partly(failures, len(results), "have not got everything", "mend them and run `capf ctl distribute --failed`")
+}
+
+// sayRestarts names the nodes whose services have to be restarted, whichever run has changed their list.
+func (d *distribution) sayRestarts() error {
+	restarts, err := d.store.Restarts(context.WithoutCancel(d.app.ctx))
+	if due := capf.RestartsDue(restarts); len(due) > 0 {
+		d.app.say("the list has changed: restart the CallManager and TFTP services of %s, then reset the phones, and say so with `capf ctl restarted`",
+			plain(strings.Join(due, ", ")))
+	}
+	return err
 }
 
 // isList tells a CTL or ITL from certificates.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"capf/ctl"
@@ -55,11 +56,28 @@ func remindOfStatus(app *app, store *sqlite.Store, latest capf.CTLVersion) error
 	if err != nil {
 		return err
 	}
-	if !latest.DistributedAt.IsZero() {
-		app.say("version %d is on servers since %s: phones know it once the CallManager and TFTP services were restarted and the phones reset",
-			latest.Version, capf.FormatTime(latest.DistributedAt))
+	if err := remindOfRestarts(app, store, latest); err != nil {
+		return err
 	}
 	return remindOfVersion(app, store, latest, file)
+}
+
+// remindOfRestarts names the nodes of which a restart is due. Of lists that were distributed before these were noted it
+// is not known.
+func remindOfRestarts(app *app, store *sqlite.Store, latest capf.CTLVersion) error {
+	restarts, err := store.Restarts(app.ctx)
+	if err != nil || latest.DistributedAt.IsZero() {
+		return err
+	}
+	const since = "version %d is on servers since %s: phones know it once the CallManager and TFTP services"
+	switch due := capf.RestartsDue(restarts); {
+	case len(due) > 0:
+		app.say(since+" of %s were restarted and the phones reset; then say so with `capf ctl restarted`", latest.Version,
+			capf.FormatTime(latest.DistributedAt), plain(strings.Join(due, ", ")))
+	case len(restarts) == 0:
+		app.say(since+" were restarted and the phones reset", latest.Version, capf.FormatTime(latest.DistributedAt))
+	}
+	return nil
 }
 
 // afterBuild is what a new list asks for (ctl-format.md, "Rules").

@@ -42,8 +42,8 @@ func newUnderWay(t *testing.T) *underWay {
 	return u
 }
 
-// A run that is killed has recorded what it did: another one does not repeat it, and a list that is built then follows
-// the one that is there.
+// A run that is killed has recorded what it did: another one does not repeat it, but names the server that is to be
+// restarted, and a list that is built then follows the one that is there.
 func TestDistributionKilled(t *testing.T) {
 	u := newUnderWay(t)
 	if err := u.run.Process.Kill(); err != nil {
@@ -53,6 +53,9 @@ func TestDistributionKilled(t *testing.T) {
 	u.silent.Kill()
 	rows, _ := u.rows(3, "ctl", "distribute", "--failed", "--dry-run")
 	u.check(rows, "outcome", map[string][2]string{"silent": {"failed", "reach the server"}})
+	if _, said := u.rows(3, "ctl", "distribute", "--failed"); !strings.Contains(said, "services of good, then reset the phones") {
+		t.Errorf("the restart is not due any more: %s", said)
+	}
 	_, said, err := u.try("ctl", "build")
 	if err != nil || strings.Contains(said, "no node is known") || !strings.Contains(said, "version 1 is not known to be on silent") {
 		t.Errorf("%v: %s", err, said)

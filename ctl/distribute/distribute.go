@@ -73,6 +73,9 @@ type Options struct {
 	// time; both may be nil.
 	Progress func(Result)
 	Step     func(node string, step Step)
+	// Listing is called by Distribute just before a list of a node gets its name; where it fails, none does. Its
+	// context ends with the node's time. It may be called for several nodes at the same time, and be nil.
+	Listing func(ctx context.Context, node string) error
 }
 
 // The defaults of Options.
@@ -110,7 +113,7 @@ func Distribute(ctx context.Context, nodes []Node, payload *Payload, options Opt
 }
 
 func (o Options) wishes(reporting *sync.Mutex) *wishes {
-	w := &wishes{startOver: o.StartOver, dryRun: o.DryRun, instance: cmp.Or(o.Instance, newInstance())}
+	w := &wishes{startOver: o.StartOver, dryRun: o.DryRun, instance: cmp.Or(o.Instance, newInstance()), listing: o.Listing}
 	if o.Precedes != nil {
 		var asking sync.Mutex
 		w.precedes = func(sum [sha256.Size]byte) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"capf/ctl"
 )
@@ -93,11 +94,23 @@ func (r *run) placeAll(pending []*work) error {
 		func(file *work) bool { return file.place == TFTPFolder && file.name != ctl.FileName },
 		func(file *work) bool { return file.name == ctl.FileName },
 	} {
-		if err := r.each(r.only(func(file *work) bool { return stage(file) && file.outcome == Untouched }), r.putInPlace); err != nil {
+		files := r.only(func(file *work) bool { return stage(file) && file.outcome == Untouched })
+		if err := r.announce(files); err != nil {
+			return err
+		}
+		if err := r.each(files, r.putInPlace); err != nil {
 			return err
 		}
 	}
 	return r.each(pending, func(file *work) error { return r.compare(file.path, int64(len(file.data)), file.sum) })
+}
+
+// announce tells, before one of these files gets its name, that a list will.
+func (r *run) announce(files []*work) error {
+	if r.wishes.listing == nil || !slices.ContainsFunc(files, func(file *work) bool { return file.list }) {
+		return nil
+	}
+	return r.step(func() error { return r.wishes.listing(r.ctx, r.node.Name) })
 }
 
 // same refuses to go on where someone else has changed the file since it was judged.

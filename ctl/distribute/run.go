@@ -48,6 +48,7 @@ type wishes struct {
 	instance  string
 	precedes  func(sum [sha256.Size]byte) bool
 	step      func(node string, step Step)
+	listing   func(ctx context.Context, node string) error
 }
 
 // work is one file of a run.

@@ -102,3 +102,23 @@ type Delivery struct {
 func (d Delivery) Reached() bool {
 	return d.Outcome == "done" || d.Outcome == "unchanged" || d.Outcome == "partly"
 }
+
+// Restart is whether the services of a node were restarted since it got another list: until then they go on with the
+// one before.
+type Restart struct {
+	Node    string
+	Version int64     // of the first list for which it is due
+	Since   time.Time // when that was put in place
+	DoneAt  time.Time // when somebody said that it is done; zero: it is due
+	DoneBy  string
+}
+
+// RestartsDue gives the names of the nodes of which a restart is due.
+func RestartsDue(restarts []Restart) (names []string) {
+	for _, one := range restarts {
+		if one.DoneAt.IsZero() {
+			names = append(names, one.Node)
+		}
+	}
+	return names
+}

@@ -25,6 +25,7 @@ type Facts struct {
 	List       *List    // the newest; nil for none
 	Servers    []Server // what each node holds now; empty where there is nothing to compare with
 	Deliveries []capf.Delivery
+	Restarts   []capf.Restart
 
 	Runs       []capf.MigrationRun // applied, the oldest first
 	Unfinished int                 // runs that were not

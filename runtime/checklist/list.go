@@ -144,14 +144,28 @@ func (f *Facts) inFolders() finding {
 	return all
 }
 
+// restarted goes by what people say: nothing that is seen from here is a sure sign of it.
 func (f *Facts) restarted() finding {
-	var last time.Time
+	if due := capf.RestartsDue(f.Restarts); len(due) > 0 {
+		return unknown("not since they got another list, as far as was said: "+strings.Join(due, ", "),
+			"restart their CallManager and TFTP services, then reset the phones, then `capf ctl restarted`")
+	}
+	var said, last time.Time
+	var by string
+	for _, one := range f.Restarts {
+		if one.DoneAt.After(said) {
+			said, by = one.DoneAt, one.DoneBy
+		}
+	}
 	for _, one := range f.Deliveries {
 		if one.At.After(last) {
 			last = one.At
 		}
 	}
-	if last.IsZero() {
+	switch {
+	case !said.IsZero():
+		return done(fmt.Sprintf("as %s said at %s; no server got another list since", by, capf.FormatTime(said)))
+	case last.IsZero():
 		return unknown("nothing was distributed from here", "see step 4.4 of `capf checklist`")
 	}
 	return unknown("the last distribution was at "+capf.FormatTime(last), "restart the CallManager and TFTP services of all servers, then reset the phones")

@@ -50,6 +50,7 @@ var olderRows = map[int64][]string{
 		`INSERT INTO resets (device, at, by, problem) VALUES ('SEP000000000001', 7, 'older', '')`},
 	8:  {`INSERT INTO wrong_strings (device, operation, address, count, last_at) VALUES ('SEP000000000001', 1, 'a', 4, 7)`},
 	10: {`INSERT INTO idle_calls (device, address, tls, at) VALUES ('SEP000000000001', 'a', '1.0', 7)`},
+	19: {`INSERT INTO restarts (node, version, since, done_at, done_by) VALUES ('pub', 1, 7, NULL, '')`},
 }
 
 // older makes a store of a schema, with rows in every table that it has.

@@ -19,6 +19,7 @@ var clusterTests = map[string]func(*suite){
 	"ITL":                     fieldITL,
 	"versions of the list":    versions,
 	"deliveries":              deliveries,
+	"restarts":                restarts,
 	"a health check is quiet": healthCheck,
 }
 

@@ -68,6 +68,9 @@ type Cluster interface {
 	KeepCTL(ctx context.Context, version capf.CTLVersion, change capf.TokenChange, actor string) (int64, error)
 	RecordDelivery(ctx context.Context, delivery capf.Delivery) error
 	Deliveries(ctx context.Context) ([]capf.Delivery, error)
+	OweRestart(ctx context.Context, node string, version int64) error
+	Restarts(ctx context.Context) ([]capf.Restart, error)
+	RestartsDone(ctx context.Context, nodes []string, actor string) error
 }
 
 // Migration is how the data of an older CAPF come in.
