@@ -200,8 +200,12 @@ func (g *gathering) servers(s *sqlite.Store) error {
 		return err
 	}
 	options.Timeout = readWithin
-	for _, one := range distribute.Status(g.app.ctx, daemon.Receivers(g.facts.Nodes), payload, daemon.KnownVersions(versions), options) {
+	statuses := distribute.Status(g.app.ctx, daemon.Receivers(g.facts.Nodes), payload, daemon.KnownVersions(versions), options)
+	for _, one := range statuses {
 		g.facts.Servers = append(g.facts.Servers, serverFact(one))
+	}
+	if g.facts.Advice, err = daemon.Advice(g.app.ctx, s, *g.latest, statuses); err != nil {
+		return err
 	}
 	return g.app.ctx.Err()
 }
@@ -212,7 +216,7 @@ func serverFact(status distribute.NodeStatus) checklist.Server {
 	fact := checklist.Server{Node: status.Node, List: string(distribute.StateUnreachable), Certificates: string(distribute.StateEqual), Problem: status.Error}
 	listed := false
 	for _, file := range status.Files {
-		if isList(file.Path) {
+		if daemon.IsList(file.Path) {
 			if !listed || fact.List == string(distribute.StateEqual) {
 				fact.List, fact.Version = string(file.State), file.Version
 			}

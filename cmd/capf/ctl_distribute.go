@@ -5,13 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
 
-	"capf/ctl"
 	"capf/ctl/distribute"
 	"capf/runtime/capf"
 	"capf/runtime/daemon"
@@ -156,11 +154,6 @@ func (d *distribution) sayRestarts() error {
 			plain(strings.Join(due, ", ")))
 	}
 	return err
-}
-
-// isList tells a CTL or ITL from certificates.
-func isList(name string) bool {
-	return path.Base(name) == ctl.FileName || path.Base(name) == ctl.ITLFileName
 }
 
 func describeFiles(files []distribute.FileResult) string {

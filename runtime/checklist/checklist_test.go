@@ -142,7 +142,9 @@ var changes = []changed{
 	{"nothing to hold", func(f *Facts) { f.Servers = nil }, "4.4", ToDo, "see steps 4.2 and 4.3"},
 	{"old list", func(f *Facts) { f.Servers[1].List, f.Servers[1].Version = "old", 2 }, "4.4", ToDo, "on 1 of 2 nodes; the CAPF certificate on 2 of 2: sub: list version 2"},
 	{"foreign certificate", func(f *Facts) { f.Servers[0].Certificates = "foreign" }, "4.4", ToDo, "pub: list equal, certificate foreign"},
-	{"unreachable", func(f *Facts) { f.Servers[0] = Server{"pub", unreachable, 0, unreachable, `node "pub": gone`} }, "4.4", ToDo, "can be reached"},
+	{"unreachable", func(f *Facts) {
+		f.Servers[0], f.Advice = Server{"pub", unreachable, 0, unreachable, `node "pub": gone`}, "see that it can be reached"
+	}, "4.4", ToDo, "see that it can be reached"},
 	{"restart due", func(f *Facts) { f.Restarts = []capf.Restart{{Node: "pub", DoneAt: now, DoneBy: "anna"}, {Node: "sub"}} }, "4.5", Unknown, "was said: sub"},
 	{"restarted", func(f *Facts) { f.Restarts = []capf.Restart{{Node: "pub", DoneAt: now, DoneBy: "anna"}} }, "4.5", Done, "as anna said at 2026-03-01T12:00:00Z"},
 	{"never distributed", func(f *Facts) { f.Deliveries = nil }, "4.5", Unknown, "nothing was distributed"},

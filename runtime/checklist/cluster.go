@@ -227,7 +227,7 @@ func (f *Facts) succession() finding {
 	case f.List == nil || !f.List.HoldsNext:
 		return toDo(evidence+"; no list holds it", "`capf ctl build`, then `capf ctl distribute`")
 	case f.servers().state != Done:
-		return toDo(evidence+"; not every server holds the list with it", "`capf ctl distribute`")
+		return toDo(evidence+"; not every server holds the list with it", f.bring())
 	}
 	return toDo(evidence+"; every server holds the list with it", "reset the phones, so that they load the list; then `capf ca activate`")
 }

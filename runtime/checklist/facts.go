@@ -24,6 +24,7 @@ type Facts struct {
 	Nodes      []capf.Node
 	List       *List    // the newest; nil for none
 	Servers    []Server // what each node holds now; empty where there is nothing to compare with
+	Advice     string   // what helps where they do not hold what they should
 	Deliveries []capf.Delivery
 	Restarts   []capf.Restart
 

@@ -1,8 +1,8 @@
 package checklist
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -90,7 +90,7 @@ func (f *Facts) servers() finding {
 	if lists == len(f.Servers) && certificates == len(f.Servers) {
 		return done(evidence)
 	}
-	return toDo(evidence+": "+f.lacking(), f.mend())
+	return toDo(evidence+": "+f.lacking(), f.bring())
 }
 
 // held counts the servers that hold the list, and those that hold the CAPF certificate.
@@ -106,13 +106,8 @@ func (f *Facts) held() (lists, certificates int) {
 	return lists, certificates
 }
 
-// mend says what helps: nothing can be brought to a server that does not answer.
-func (f *Facts) mend() string {
-	if slices.ContainsFunc(f.Servers, func(one Server) bool { return one.List == unreachable || one.Certificates == unreachable }) {
-		return "see that the servers can be reached, then `capf ctl distribute`"
-	}
-	return "`capf ctl distribute`"
-}
+// bring says what helps servers that do not hold what they should.
+func (f *Facts) bring() string { return cmp.Or(f.Advice, "`capf ctl distribute`") }
 
 // lacking names at most a few of the servers that do not hold what they should.
 func (f *Facts) lacking() string {

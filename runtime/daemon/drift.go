@@ -18,6 +18,7 @@ import (
 type driftStore interface {
 	anchorStore
 	Nodes(ctx context.Context) ([]capf.Node, error)
+	heldLists
 	LatestCTL(ctx context.Context) (capf.CTLVersion, error)
 	CTLVersions(ctx context.Context) ([]capf.CTLVersion, error)
 }
@@ -109,7 +110,7 @@ func (d *drift) look(ctx context.Context) {
 	for _, status := range statuses {
 		counts[string(status.State)]++
 		told[status.Node] = status.State
-		d.tell(status)
+		d.tell(ctx, status)
 	}
 	d.told = told
 	d.metrics.NodesRead(counts, d.clock())
@@ -163,18 +164,30 @@ func (d *drift) remind(lines []string) {
 }
 
 // tell logs the state of a node when it has become another one.
-func (d *drift) tell(status distribute.NodeStatus) {
+func (d *drift) tell(ctx context.Context, status distribute.NodeStatus) {
 	before, seen := d.told[status.Node]
 	switch {
 	case before == status.State:
 	case status.State != distribute.StateEqual:
-		d.log.Warn("a node does not hold what it should; `capf ctl status` shows it, `capf ctl distribute` brings it", "node", status.Node,
-			"state", status.State, "files", strings.Join(deviating(status.Files), ", "), "error", status.Error)
+		d.log.Warn("a node does not hold what it should; `capf ctl status` shows it", "node", status.Node, "state", status.State,
+			"files", strings.Join(deviating(status.Files), ", "), "error", status.Error, "next", d.advice(ctx, status))
 	case seen:
 		d.log.Info("a node holds what it should again", "node", status.Node, "before", before)
 	default:
 		d.log.Debug("a node holds what it should", "node", status.Node)
 	}
+}
+
+// advice is what `capf ctl status` would say of this node.
+func (d *drift) advice(ctx context.Context, status distribute.NodeStatus) string {
+	latest, err := d.store.LatestCTL(ctx)
+	if err == nil {
+		var advice string
+		if advice, err = Advice(ctx, d.store, latest, []distribute.NodeStatus{status}); err == nil {
+			return advice
+		}
+	}
+	return "see what `capf ctl status` says: " + err.Error()
 }
 
 func deviating(files []distribute.FileStatus) (words []string) {

@@ -215,6 +215,48 @@ func TestDriftIsToldOnce(t *testing.T) {
 	}
 }
 
+// TestDriftAdvice: the log advises what helps, which is not always another distribution.
+func TestDriftAdvice(t *testing.T) {
+	l := newLooking(t, "a")
+	store := l.store.(*placedStore)
+	unlike := []byte("a list of before, which ours does not succeed")
+	keepBoth(t, store, unlike, nil)
+	keep(t, store, "golden-sha512.tlv")
+	held := filepath.Join(l.folder("a"), "TFTPPath/CTLFile.tlv")
+	put := func(content []byte) func() {
+		return func() { l.must(os.WriteFile(held, content, 0o644)) }
+	}
+	keep(t, store, "golden-sha1.tlv")
+	for _, one := range []struct {
+		what, states, advice string
+		do                   func()
+	}{
+		{"nothing is there", "missing 1", "\"`capf ctl distribute` brings it\"", func() {}},
+		{"what ours succeeds by its signature", "old 1", "\"`capf ctl distribute` brings it\"", put(sample(t, "golden-sha512.tlv"))},
+		{"what ours does not succeed", "old 1", "\"`capf ctl distribute` does not replace version 1 on a, which ours does not succeed: build one", put(unlike)},
+		{"what is not known", "foreign 1", "\"`capf ctl distribute --dry-run` tells", put(sample(t, "foreign.tlv"))},
+		{"gone", "unreachable 1", "\"see first that the unreachable can be reached: `capf node check` tells more\"", func() {
+			l.must(os.Rename(l.folder("a"), l.folder("a")+".away"))
+		}},
+	} {
+		l.distribute()
+		l.expect("distributed, before "+one.what, "equal 1", l.toldEqual()...)
+		if one.states == "missing 1" {
+			l.must(os.Remove(held))
+		}
+		one.do()
+		l.expect(one.what, one.states, "node=a|next="+one.advice)
+	}
+}
+
+// toldEqual is what the log says of a node that is found as it should be: nothing where it never was otherwise.
+func (l *looking) toldEqual() []string {
+	if l.told == nil {
+		return nil
+	}
+	return []string{"node=a|again"}
+}
+
 // What the nodes should hold cannot be told: that is said once, and no old numbers are shown.
 // TestDriftOfITL has an ITL that one of two nodes lacks, and then an older one of ours.
 func TestDriftOfITL(t *testing.T) {
