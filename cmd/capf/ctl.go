@@ -49,33 +49,18 @@ func (c *ctlImportCommand) Run(app *app) error {
 		app.say("note: nothing is known here of %s; it is kept with the list, and no list built here will have it", plain(one))
 	}
 	return app.withStore(func(store *sqlite.Store) error {
-		if held, err := heldAlready(app, store, capf.HexSHA256(raw)); err != nil || held != 0 {
-			if err == nil {
-				app.say("it is there already as version %d, which phones are known to hold: nothing was changed", held)
-			}
-			return err
-		}
-		version, err := store.AddCTL(app.ctx, capf.CTLVersion{Origin: capf.CTLImported, Digest: file.Header.Digest.String(),
+		version, added, err := store.ImportCTL(app.ctx, capf.CTLVersion{Origin: capf.CTLImported, Digest: file.Header.Digest.String(),
 			Signer: signer, SignedAt: file.Header.Timestamp, SHA256: capf.HexSHA256(raw), File: raw}, actor())
 		if err != nil {
 			return err
 		}
+		if !added {
+			app.say("it is there already as version %d, which phones are known to hold: nothing was changed", version)
+			return nil
+		}
 		app.say("kept as version %d", version)
 		return nil
 	})
-}
-
-// heldAlready gives the version of the store that has that list, if it is the one that phones are known to hold: to
-// record it again would say nothing new. An earlier one, or one that no node is known to have got, would.
-func heldAlready(app *app, store *sqlite.Store, sha256 string) (int64, error) {
-	field, err := store.FieldCTL(app.ctx)
-	if capf.HasCode(err, capf.CodeNotFound) {
-		return 0, nil
-	}
-	if err != nil || field.SHA256 != sha256 || field.Origin != capf.CTLImported && field.DistributedAt.IsZero() {
-		return 0, err
-	}
-	return field.Version, nil
 }
 
 // parseStored parses certificates that were checked before they were stored.

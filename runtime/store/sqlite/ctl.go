@@ -115,7 +115,11 @@ func (s *Store) oneCTL(ctx context.Context, missing, query string, arguments ...
 	if err := ctx.Err(); err != nil {
 		return capf.CTLVersion{}, err
 	}
-	found, err := s.reads.First(func(cursor store.Scanner) (err error) {
+	return oneCTLOf(s.reads, missing, query, arguments...)
+}
+
+func oneCTLOf(statements *store.Statements, missing, query string, arguments ...any) (ctl capf.CTLVersion, err error) {
+	found, err := statements.First(func(cursor store.Scanner) (err error) {
 		ctl, err = scanCTL(cursor)
 		return err
 	}, query, arguments...)

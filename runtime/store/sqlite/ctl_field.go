@@ -10,7 +10,32 @@ import (
 // FieldCTL gives the trust list that phones are taken to hold, with its bytes: the newest that any node got or that was
 // imported, else the newest there is. CodeNotFound where there is none.
 func (s *Store) FieldCTL(ctx context.Context) (capf.CTLVersion, error) {
-	return s.oneCTL(ctx, noList, selectCTL+` ORDER BY distributed_at IS NOT NULL OR origin = +?1 DESC, version DESC LIMIT 1`, capf.CTLImported)
+	return s.oneCTL(ctx, noList, selectField, capf.CTLImported)
+}
+
+const selectField = selectCTL + ` ORDER BY distributed_at IS NOT NULL OR origin = +?1 DESC, version DESC LIMIT 1`
+
+// ImportCTL is AddCTL for a list from the field. Where that is the one that phones are known to hold already, to record it
+// again would say nothing new: nothing is added, and its version is given. An earlier one, or one that no node is known to
+// have got, would. Of two that import the same list at the same time one adds it.
+func (s *Store) ImportCTL(ctx context.Context, ctl capf.CTLVersion, actor string) (version int64, added bool, err error) {
+	err = s.writer.Do(ctx, func(tx *store.Statements) error {
+		field, err := oneCTLOf(tx, noList, selectField, capf.CTLImported)
+		if err != nil && !capf.HasCode(err, capf.CodeNotFound) {
+			return err
+		}
+		known := field.Origin == capf.CTLImported || !field.DistributedAt.IsZero()
+		if added = err != nil || !known || field.SHA256 != ctl.SHA256; !added {
+			version = field.Version
+			return nil
+		}
+		version, err = s.addCTL(tx, ctl, actor)
+		return err
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	return version, added, nil
 }
 
 // FieldITL is FieldCTL for the ITL: the version whose ITL phones are taken to hold. CodeNotFound where no version has one.

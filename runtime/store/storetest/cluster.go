@@ -17,6 +17,8 @@ var clusterTests = map[string]func(*suite){
 	"list in the field":       fieldList,
 	"list with its tokens":    listWithTokens,
 	"ITL":                     fieldITL,
+	"imported list":           importedList,
+	"imported at once":        importedAtOnce,
 	"versions of the list":    versions,
 	"deliveries":              deliveries,
 	"restarts":                restarts,

@@ -65,6 +65,7 @@ type Cluster interface {
 	LatestCTL(ctx context.Context) (capf.CTLVersion, error)
 	FieldCTL(ctx context.Context) (capf.CTLVersion, error)
 	FieldITL(ctx context.Context) (capf.CTLVersion, error)
+	ImportCTL(ctx context.Context, version capf.CTLVersion, actor string) (int64, bool, error)
 	KeepCTL(ctx context.Context, version capf.CTLVersion, change capf.TokenChange, actor string) (int64, error)
 	RecordDelivery(ctx context.Context, delivery capf.Delivery) error
 	Deliveries(ctx context.Context) ([]capf.Delivery, error)
