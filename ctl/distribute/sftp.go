@@ -24,7 +24,7 @@ type sftpTarget struct {
 	ctx   context.Context
 	conn  *ssh.Client
 	files *sftp.Client
-	base  string
+	base  string // to which the folder of the URL leads
 	limit time.Duration
 	stop  func() bool // lets the context end without us
 	late  atomic.Bool
@@ -32,6 +32,9 @@ type sftpTarget struct {
 	replaces bool // posix-rename@openssh.com
 	flushes  bool // fsync@openssh.com
 	counts   bool // statvfs@openssh.com
+
+	mu      sync.Mutex
+	folders map[string]string // where those below the base lead, as far as the server was asked
 
 	closing sync.WaitGroup // handles whose closing nobody waits for
 }
@@ -41,14 +44,12 @@ func newSFTPTarget(ctx context.Context, conn *ssh.Client, files *sftp.Client, ba
 		data, ok := files.HasExtension(extension)
 		return ok && data == version
 	}
-	return &sftpTarget{ctx: ctx, conn: conn, files: files, base: base, limit: limit, stop: func() bool { return true },
+	return &sftpTarget{ctx: ctx, conn: conn, files: files, base: base, limit: limit, folders: map[string]string{}, stop: func() bool { return true },
 		replaces: has("posix-rename@openssh.com", "1"), flushes: has("fsync@openssh.com", "1"), counts: has("statvfs@openssh.com", "2")}
 }
 
 // Pipelined is true: each request takes a round trip.
 func (t *sftpTarget) Pipelined() bool { return true }
-
-func (t *sftpTarget) full(name string) string { return path.Join(t.base, name) }
 
 // do makes a request, and says of one that failed what it was.
 func (t *sftpTarget) do(what, name string, request func(full string) error) error {
@@ -56,7 +57,10 @@ func (t *sftpTarget) do(what, name string, request func(full string) error) erro
 		t.late.Store(true)
 		t.conn.Close()
 	})
-	err := request(t.full(name))
+	full, err := t.whole(name)
+	if err == nil {
+		err = request(full)
+	}
 	timer.Stop()
 	switch {
 	case err == nil:
@@ -65,6 +69,7 @@ func (t *sftpTarget) do(what, name string, request func(full string) error) erro
 		err = fmt.Errorf("no answer within %s", t.limit)
 	case errors.Is(err, sftp.ErrSSHFxConnectionLost), errors.Is(err, io.EOF):
 		err = errors.New("the connection to the server was lost")
+	case errors.Is(err, errLeadsOut):
 	default:
 		err = plainError(err)
 	}
@@ -73,14 +78,22 @@ func (t *sftpTarget) do(what, name string, request func(full string) error) erro
 
 func (t *sftpTarget) checkBase() error {
 	return t.do("target folder", t.base, func(string) error {
+		var asking sync.WaitGroup
+		var leads string
+		var leadsErr error
+		asking.Go(func() { leads, leadsErr = t.files.RealPath(t.base) })
 		info, err := t.files.Stat(t.base)
+		asking.Wait()
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%w; make it, or mount what belongs there", err)
 		case err == nil && !info.IsDir():
 			return syscall.ENOTDIR
+		case cmp.Or(err, leadsErr) != nil:
+			return cmp.Or(err, leadsErr)
 		}
-		return err
+		t.base = leads
+		return nil
 	})
 }
 
@@ -88,19 +101,7 @@ func (t *sftpTarget) checkBase() error {
 // the TFTP server runs as someone else.
 func (t *sftpTarget) MakeFolder(folder string) error {
 	all := withParents(folder)
-	there := len(all)
-	err := t.do("look at", folder, func(string) error {
-		for ; there > 0; there-- {
-			info, err := t.files.Stat(t.full(all[there-1]))
-			if err == nil && !info.IsDir() {
-				return syscall.ENOTDIR
-			}
-			if !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-		return nil
-	})
+	there, err := t.alreadyThere(all)
 	if err != nil {
 		return err
 	}
@@ -108,8 +109,37 @@ func (t *sftpTarget) MakeFolder(folder string) error {
 		if err := t.do("make folder", made, t.makeFolder); err != nil {
 			return err
 		}
+		if err := t.do("look at", made, func(string) error { return t.again(made) }); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// alreadyThere tells how many of these folders are there, the outermost first, and sees that the last of those leads
+// nowhere else.
+func (t *sftpTarget) alreadyThere(all []string) (there int, err error) {
+	for there = len(all); there > 0; there-- {
+		folder, found := all[there-1], false
+		err := t.do("look at", folder, func(string) error {
+			var asking sync.WaitGroup
+			var leadsErr error
+			asking.Go(func() { leadsErr = t.again(folder) })
+			info, err := t.files.Stat(path.Join(t.base, folder))
+			asking.Wait()
+			switch found = !errors.Is(err, fs.ErrNotExist); {
+			case !found:
+				return nil
+			case err == nil && !info.IsDir():
+				return syscall.ENOTDIR
+			}
+			return cmp.Or(err, leadsErr)
+		})
+		if err != nil || found {
+			return there, err
+		}
+	}
+	return 0, nil
 }
 
 func (t *sftpTarget) makeFolder(full string) error {
@@ -139,7 +169,12 @@ func (t *sftpTarget) Exists(name string) (there bool, err error) {
 func (t *sftpTarget) Read(name string, limit int64) (data []byte, err error) {
 	err = t.do("read", name, func(full string) error {
 		// Before it is opened: opening a named pipe would have the server wait.
-		info, err := t.files.Stat(full)
+		info, err := t.files.Lstat(full)
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if full, err = t.leads(full); err == nil {
+				info, err = t.files.Lstat(full)
+			}
+		}
 		switch {
 		case err != nil:
 			return err
@@ -231,10 +266,14 @@ func (t *sftpTarget) Rename(from, to string) error {
 	// Some servers cannot rename what is still open.
 	t.closing.Wait()
 	return t.do("rename", to, func(full string) error {
-		if t.replaces {
-			return t.files.PosixRename(t.full(from), full)
+		before, err := t.whole(from)
+		if err != nil {
+			return err
 		}
-		return t.renameInSteps(t.full(from), full)
+		if t.replaces {
+			return t.files.PosixRename(before, full)
+		}
+		return t.renameInSteps(before, full)
 	})
 }
 
