@@ -216,7 +216,7 @@ func serverFact(status distribute.NodeStatus) checklist.Server {
 	fact := checklist.Server{Node: status.Node, List: string(distribute.StateUnreachable), Certificates: string(distribute.StateEqual), Problem: status.Error}
 	listed := false
 	for _, file := range status.Files {
-		if daemon.IsList(file.Path) {
+		if distribute.IsList(file.Path) {
 			if !listed || fact.List == string(distribute.StateEqual) {
 				fact.List, fact.Version = string(file.State), file.Version
 			}

@@ -2,12 +2,9 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"path"
 	"strings"
 
-	"capf/ctl"
 	"capf/ctl/distribute"
 	"capf/runtime/capf"
 )
@@ -56,7 +53,7 @@ func (t *trouble) add(ctx context.Context, lists heldLists, latest capf.CTLVersi
 	blocked := false
 	for _, file := range node.Files {
 		switch {
-		case !IsList(file.Path):
+		case !distribute.IsList(file.Path):
 		case file.State == distribute.StateForeign:
 			t.foreign, blocked = true, true
 		case file.State == distribute.StateOld:
@@ -82,14 +79,8 @@ func succeeds(ctx context.Context, lists heldLists, latest capf.CTLVersion, held
 	if err != nil {
 		return false, err
 	}
-	err = ctl.VerifySuccession(latest.File, before.File)
-	if path.Base(held.Path) == ctl.ITLFileName {
-		err = ctl.VerifySuccession(latest.ITL, before.ITL)
+	if distribute.IsITL(held.Path) {
+		return distribute.Succeeds(latest.ITL, before.ITL), nil
 	}
-	return err == nil || errors.Is(err, ctl.ErrOlder), nil
-}
-
-// IsList tells a CTL or ITL from certificates by its name, which may have folders before it.
-func IsList(name string) bool {
-	return path.Base(name) == ctl.FileName || path.Base(name) == ctl.ITLFileName
+	return distribute.Succeeds(latest.File, before.File), nil
 }
