@@ -221,8 +221,8 @@ func hintSeveral(err error) string {
 		return ""
 	}
 	command := "capf migrate plan"
-	for _, folder := range several.Machines {
-		command += " " + capf.ShellWord(filepath.Base(folder)+"="+folder)
+	for _, machine := range several.Machines {
+		command += " " + capf.ShellWord(machine.Name+"="+machine.Folder)
 	}
 	return "run `" + command + "`"
 }

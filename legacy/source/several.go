@@ -3,8 +3,7 @@ package source
 import (
 	"fmt"
 	"path/filepath"
-
-	"capf/legacy"
+	"strings"
 )
 
 // mostMachines is how many folders are looked into for machines: more than a cluster has servers.
@@ -13,31 +12,58 @@ const mostMachines = 100
 // SeveralError says that a folder holds no files of a machine itself, but folders that do.
 type SeveralError struct {
 	Folder   string
-	Machines []string // the paths of those folders, by name
+	Machines []Spec // by folder; each has a name of its own
 }
 
 // Error says what was found and what to do.
 func (e *SeveralError) Error() string {
-	return fmt.Sprintf("%s holds %s: give each as a source of its own", e.Folder, legacy.Counted(len(e.Machines), "machine"))
+	if len(e.Machines) == 1 {
+		return fmt.Sprintf("%s holds the files of a machine in %s: give that", e.Folder, e.Machines[0].Folder)
+	}
+	return fmt.Sprintf("%s holds %d machines: give each as a source of its own", e.Folder, len(e.Machines))
 }
 
-// machinesBelow finds the folders right below one that are machines; nil: there is none.
+// machinesBelow finds the machines in the folders below one, or where a disk was copied by its letter (pub/C), one further
+// down; nil: there is none.
 func machinesBelow(folder string, at *place) error {
 	if !at.info.IsDir() {
 		return nil
 	}
-	entries, err := at.tree.ReadDir(".")
-	if err != nil {
-		return err
-	}
 	out := &SeveralError{Folder: folder}
-	for _, entry := range entries[:min(len(entries), mostMachines)] {
-		if below := filepath.Join(folder, entry.Name()); entry.IsDir() && isMachine(below) {
-			out.Machines = append(out.Machines, below)
+	for _, name := range foldersIn(at.tree, ".") {
+		below := []string{name}
+		if !isMachine(filepath.Join(folder, name)) {
+			below = below[:0]
+			for _, disk := range foldersIn(at.tree, name) {
+				if isMachine(filepath.Join(folder, name, disk)) {
+					below = append(below, name+"/"+disk)
+				}
+			}
+		}
+		for _, path := range below {
+			machine := Spec{Name: name, Folder: filepath.Join(folder, filepath.FromSlash(path))}
+			if len(below) > 1 {
+				machine.Name = strings.ReplaceAll(path, "/", "-")
+			}
+			out.Machines = append(out.Machines, machine)
 		}
 	}
 	if len(out.Machines) == 0 {
 		return nil
+	}
+	return out
+}
+
+// foldersIn names the first folders in one; none where it cannot be read, since this only looks for what to advise.
+func foldersIn(tree tree, path string) (out []string) {
+	entries, err := tree.ReadDir(path)
+	if err != nil {
+		return nil
+	}
+	for _, entry := range entries {
+		if entry.IsDir() && len(out) < mostMachines {
+			out = append(out, entry.Name())
+		}
 	}
 	return out
 }
