@@ -17,6 +17,9 @@ func TestRunOfAnOlderCAPF(t *testing.T) {
 		t.Errorf("the plan names run %d, not %d", plan.Applied, first.Run)
 	}
 	again := mustRun(t, specs, testOptions(), store)
+	if first.KeptSettings != 12 || again.KeptSettings != 12 {
+		t.Errorf("settings kept aside: %d, again %d, want 12", first.KeptSettings, again.KeptSettings)
+	}
 	if !again.Already || again.Run != first.Run || again.Counts.Unchanged != 72 || len(store.applied) != 1 || store.dump(t) != dump {
 		t.Errorf("the same again: %+v", again)
 	}

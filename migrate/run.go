@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -18,6 +19,9 @@ type Report struct {
 	Already   bool                 `json:"already"`
 	AppliedAt time.Time            `json:"applied-at,omitzero"`
 	Counts    capf.MigrationCounts `json:"counts"`
+	// KeptSettings is how many of the lines kept aside are settings of a configuration that no parameter was taken from;
+	// the others were not understood.
+	KeptSettings int `json:"kept-settings"`
 
 	Missing      []Missing            `json:"missing,omitempty"`   // what stops a run was accepted
 	Conflicts    []Conflict           `json:"conflicts,omitempty"` // each decided by the choice
@@ -42,13 +46,13 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 		return nil, err
 	}
 	if run.applied != nil {
-		return run.nothingToDo(), nil
+		return run.nothingToDo(ctx)
 	}
 	if err := run.decide(ctx); err != nil {
 		return nil, err
 	}
 	if run.applied != nil {
-		return run.nothingToDo(), nil
+		return run.nothingToDo(ctx)
 	}
 	if missing := run.refusals(); len(missing) > 0 {
 		return nil, multierror.Append(several(), append(missing, conflictErrors(run.conflicts())...)...)
@@ -57,7 +61,7 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 		return nil, err
 	}
 	if run.applied != nil {
-		return run.nothingToDo(), nil
+		return run.nothingToDo(ctx)
 	}
 	report := run.report()
 	if conflicts := conflictErrors(report.Conflicts); len(conflicts) > 0 {
@@ -76,10 +80,23 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 
 // nothingToDo reports on sources that were taken over already: mostly they were not read again, so all that is known of
 // them is what the run before counted.
-func (p *planner) nothingToDo() *Report {
+func (p *planner) nothingToDo(ctx context.Context) (*Report, error) {
 	done := p.applied
 	before := done.Counts
-	return &Report{Run: done.ID, Already: true, AppliedAt: done.AppliedAt, Warnings: p.decidedBefore(), Counts: capf.MigrationCounts{
+	out := &Report{Run: done.ID, Already: true, AppliedAt: done.AppliedAt, Warnings: p.decidedBefore(), Counts: capf.MigrationCounts{
 		Records: before.Records, Unchanged: before.New + before.Updated + before.Unchanged, KeptAside: before.KeptAside,
 	}}
+	if before.KeptAside == 0 {
+		return out, nil
+	}
+	err := p.store.KeptLines(ctx, done.ID, func(line capf.KeptLine) error {
+		if strings.HasPrefix(line.Reason, notTaken) {
+			out.KeptSettings++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }

@@ -21,10 +21,16 @@ type run struct {
 }
 
 func (r *run) report() *Report {
-	return &Report{
+	out := &Report{
 		Missing: r.lacking, Counts: r.counts(), Conflicts: r.conflicts(), Pending: r.pending(), Certificates: r.certificateRows(),
 		Settings: r.settingRows(), Warnings: r.warnings(), Findings: r.reading.findings(),
 	}
+	for _, s := range out.Settings {
+		if s.Use == SettingNotTaken {
+			out.KeptSettings++
+		}
+	}
+	return out
 }
 
 // stage writes all rows of the run, which nobody sees before it is applied.

@@ -95,8 +95,9 @@ func (c *migrateRunCommand) Run(app *app) (err error) {
 	for _, warning := range report.Warnings {
 		app.say("warning: %s", warning)
 	}
-	if report.Counts.KeptAside > 0 {
-		app.say("%s not understood and kept aside; see `capf migrate inspect`", counted(report.Counts.KeptAside, "line was", "lines were"))
+	if kept := report.Counts.KeptAside; kept > 0 {
+		app.say("%s kept aside: %d not understood, %s; see `capf migrate inspect`", counted(kept, "line was", "lines were"),
+			kept-report.KeptSettings, counted(report.KeptSettings, "setting that is not taken", "settings that are not taken"))
 	}
 	if report.Already {
 		app.say("run %d of %s did this already; nothing was changed", report.Run, capf.FormatTime(report.AppliedAt))
