@@ -57,6 +57,17 @@ func (s *memoryStore) Parameters(context.Context) (capf.Parameters, error) {
 	return s.parameters.Clone(), nil
 }
 
+func (s *memoryStore) TakenParameters(_ context.Context, id int64) (out []capf.TakenParameter, _ error) {
+	for _, run := range s.applied {
+		for _, name := range slices.Sorted(maps.Keys(run.parameters)) {
+			if run.ID == id {
+				out = append(out, capf.TakenParameter{Name: name, Value: run.parameters[name], Now: s.parameters[name]})
+			}
+		}
+	}
+	return out, nil
+}
+
 func (s *memoryStore) Nodes(context.Context) ([]capf.Node, error) { return s.nodes, nil }
 
 func (s *memoryStore) Anchors(_ context.Context, kind capf.CertificateKind) ([]capf.Anchor, error) {

@@ -41,6 +41,14 @@ type setting struct {
 	valid  bool
 }
 
+// settingFrom is a setting of a machine before it is judged, its value checked.
+func settingFrom(machine string, from cfgfile.Setting) *setting {
+	one := &setting{from: from, Setting: Setting{Machine: machine, File: from.File, Line: from.Line, Key: shownKey(from),
+		Parameter: from.Parameter, Value: from.Shown(), Use: SettingNotTaken}}
+	one.normalise()
+	return one
+}
+
 // judgeSettings says of every setting whether it is taken: only for a parameter that nobody has set here, only valid
 // values, and only where all machines agree or the choice names one. What earlier runs left open, by the parameter, stays
 // so until the choice names one: the sources of this run may be a part of those that differed.
@@ -49,9 +57,7 @@ func (r *reading) judgeSettings(parameters capf.Parameters, choice string, open 
 	by := map[string][]*setting{}
 	for _, m := range r.machines {
 		for _, from := range m.Settings() {
-			one := &setting{from: from, Setting: Setting{Machine: m.name, File: from.File, Line: from.Line, Key: shownKey(from),
-				Parameter: from.Parameter, Value: from.Shown(), Use: SettingNotTaken}}
-			one.normalise()
+			one := settingFrom(m.name, from)
 			out = append(out, one)
 			by[from.Parameter] = append(by[from.Parameter], one)
 		}

@@ -76,6 +76,8 @@ type VerifyStore interface {
 	// Certificates gives those of one device, or of all for "".
 	Certificates(ctx context.Context, device string, yield func(capf.Certificate) error) error
 	Anchors(ctx context.Context, kind capf.CertificateKind) ([]capf.Anchor, error)
+	// TakenParameters gives the parameters that the run set.
+	TakenParameters(ctx context.Context, run int64) ([]capf.TakenParameter, error)
 }
 
 // emptyStore stands for a store that is not there yet.

@@ -18,6 +18,7 @@ type Verification struct {
 	Phones       int `json:"phones"`
 	Certificates int `json:"certificates"`
 	KeptAside    int `json:"kept-aside"`
+	Parameters   int `json:"parameters"`
 	// Superseded are the records that no phone was compared with.
 	Superseded []Superseded `json:"superseded"`
 
@@ -85,7 +86,7 @@ func (v *Verification) OK() bool {
 }
 
 // Verify reads the sources of a run again, from where they were, and compares them with the store: every record with
-// its bytes and its phone, every certificate, every line kept aside. Run 0 is the newest. Differences are no error.
+// its bytes and its phone, every certificate, every line kept aside, every parameter that it set. Run 0 is the newest. Differences are no error.
 func Verify(ctx context.Context, id int64, store VerifyStore) (*Verification, error) {
 	return VerifyTelling(ctx, id, store, func(Phase, int, int) {})
 }
@@ -109,7 +110,7 @@ func VerifyTelling(ctx context.Context, id int64, store VerifyStore, progress fu
 	if err := v.read(ctx); err != nil {
 		return nil, err
 	}
-	for _, compare := range []func(context.Context) error{v.records, v.phones, v.kept, v.certificates} {
+	for _, compare := range []func(context.Context) error{v.records, v.phones, v.kept, v.certificates, v.parameters} {
 		if err := compare(ctx); err != nil {
 			return nil, err
 		}

@@ -162,7 +162,7 @@ func printVerification(app *app, found *migrate.Verification) error {
 		app.say("%s", strings.TrimSpace(fmt.Sprintf("%s (%s): %s %s", one.Machine, one.Path, one.State, one.Problem)))
 	}
 	for _, one := range found.Since {
-		app.say("since the run: %s %s %s %s", one.Machine, placeOf(one.File, one.Line), one.Device, one.What)
+		app.say("since the run: %s %s %s", one.Machine, placeOf(one.File, one.Line), strings.TrimSpace(one.Device+" "+one.What))
 	}
 	superseded := 0
 	for _, one := range found.Superseded {
@@ -180,8 +180,9 @@ func printVerification(app *app, found *migrate.Verification) error {
 			capf.Counted(found.Certificates, "certificate"), capf.Counted(found.KeptAside, "line"))
 		return list.close()
 	}
-	return app.fields([]string{"run", "records", "phones", "superseded", "certificates", "kept-aside", "differences", "changed-since"},
-		[]any{found.Run, found.Records, found.Phones, superseded, found.Certificates, found.KeptAside, len(found.Differences), len(found.Since)})
+	return app.fields([]string{"run", "records", "phones", "superseded", "certificates", "kept-aside", "parameters", "differences",
+		"changed-since"}, []any{found.Run, found.Records, found.Phones, superseded, found.Certificates, found.KeptAside, found.Parameters,
+		len(found.Differences), len(found.Since)})
 }
 
 type migrateListCommand struct{}

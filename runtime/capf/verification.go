@@ -36,6 +36,16 @@ func (v *MigrationVerification) String() string {
 	return text
 }
 
+// TakenParameter is a parameter that a migration run set.
+type TakenParameter struct {
+	Name  string
+	Value string // that the run set
+	Now   string // the value in force
+	// ChangedBy set it since, at ChangedAt; empty and zero where nobody has.
+	ChangedAt time.Time
+	ChangedBy string
+}
+
 // RunChanges counts how often runs have changed the store: each once when it was applied, and once when it was rolled
 // back. It never becomes less.
 func RunChanges(runs []MigrationRun) int {

@@ -47,3 +47,34 @@ func (s *Store) verification(run int64) (*capf.MigrationVerification, error) {
 	v.At = store.Time(at)
 	return v, nil
 }
+
+// Of a parameter that the same person set in the second of the run only the audit trail tells; the run's own setting is
+// not in it. A parameter that stands no more has its default again, and nobody who changed it.
+const selectTakenParameters = `SELECT name, value, now, iif(since, at, NULL), iif(since, by, '') FROM (
+	SELECT r.name, r.value, p.value AS now, p.changed_at AS at, p.changed_by AS by,
+	p.changed_at <> r.changed_at OR p.changed_by <> r.changed_by OR EXISTS
+		(SELECT 1 FROM audit a WHERE a.action = 'parameter set' AND a.subject = r.name AND a.at >= r.changed_at) AS since
+	FROM run_parameters r LEFT JOIN parameters p ON p.name = r.name WHERE r.run = +?1) ORDER BY name`
+
+// TakenParameters gives the parameters that a run set, by name, and what has become of each. Of runs of a schema before
+// 12 nothing is known: they have none.
+func (s *Store) TakenParameters(ctx context.Context, run int64) (out []capf.TakenParameter, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = s.reads.Each(func(cursor store.Scanner) error {
+		var one capf.TakenParameter
+		var now, by sql.NullString
+		var at sql.NullInt64
+		if err := cursor.Scan(&one.Name, &one.Value, &now, &at, &by); err != nil {
+			return err
+		}
+		one.Now, one.ChangedAt, one.ChangedBy = now.String, store.Time(at), by.String
+		if !now.Valid {
+			one.Now = capf.Parameters{}.Get(one.Name)
+		}
+		out = append(out, one)
+		return nil
+	}, selectTakenParameters, run)
+	return out, err
+}

@@ -125,8 +125,20 @@ func rollbackParameters(s *suite) {
 	id := s.begin("key")
 	s.must(s.StageParameters(s.ctx, id, map[string]string{capf.ParamKeySize: "2048", capf.ParamValidity: "3"}))
 	s.must(s.ApplyRun(s.ctx, id, capf.MigrationCounts{}))
+	size, validity := capf.TakenParameter{Name: capf.ParamKeySize, Value: "2048", Now: "2048"}, capf.TakenParameter{Name: capf.ParamValidity, Value: "3", Now: "3"}
+	taken := func(want ...capf.TakenParameter) {
+		got, err := s.TakenParameters(s.ctx, id)
+		s.must(err)
+		s.equal("taken", got, want)
+	}
+	taken(validity, size)
+	s.must(s.SetParameter(s.ctx, capf.ParamKeySize, "2048", runner)) // in the second of the run, by who made it
+	size.ChangedBy, size.ChangedAt = runner, s.clock.Now()
+	taken(validity, size)
 	s.clock.Advance(time.Minute)
 	s.must(s.SetParameter(s.ctx, capf.ParamValidity, "3", actor)) // somebody wants it so now
+	validity.ChangedBy, validity.ChangedAt = actor, s.clock.Now()
+	taken(validity, size)
 	s.wantKept(s.rollBack(id, 1), capf.RollbackParameter, capf.ParamValidity, "was set here since by "+actor+", at "+capf.FormatTime(s.clock.Now()))
 	values, err := s.Parameters(s.ctx)
 	s.must(err)

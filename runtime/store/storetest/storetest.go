@@ -81,6 +81,7 @@ type Migration interface {
 	Run(ctx context.Context, id int64) (capf.MigrationRun, error)
 	Provenances(ctx context.Context, yield func(device string, provenance capf.Provenance) error) error
 	TakenPhones(ctx context.Context, run int64, yield func(capf.TakenPhone) error) error
+	TakenParameters(ctx context.Context, run int64) ([]capf.TakenParameter, error)
 	BeginRun(ctx context.Context, run capf.MigrationRun) (int64, error)
 	Staged(ctx context.Context, run int64) (capf.StagedRows, error)
 	StagePhones(ctx context.Context, run int64, phones []capf.StagedPhone) error
