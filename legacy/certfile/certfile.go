@@ -107,17 +107,8 @@ func Read(input legacy.Input, options Options) (*File, error) {
 		return nil, fmt.Errorf("%s: %w", legacy.Position{File: input.File}, err)
 	}
 	reader := &reader{file: &File{}, name: input.File, options: options}
-	switch {
-	case len(content) > MaxFile:
-		reader.find(0, legacy.Warning, fmt.Sprintf("larger than %d bytes: not read as certificates", MaxFile))
-	case len(content) == 0:
-		reader.find(0, legacy.Warning, "is empty")
-	case isSequence(content):
-		reader.der(content)
-	default:
-		if err := reader.pem(content); err != nil {
-			return nil, err
-		}
+	if err := reader.read(content); err != nil {
+		return nil, err
 	}
 	return reader.file, nil
 }
@@ -127,6 +118,21 @@ type reader struct {
 	file    *File
 	name    string
 	options Options
+}
+
+func (r *reader) read(content []byte) error {
+	switch {
+	case len(content) > MaxFile:
+		r.find(0, legacy.Warning, fmt.Sprintf("larger than %d bytes: not read as certificates", MaxFile))
+		return nil
+	case len(content) == 0:
+		r.find(0, legacy.Warning, "is empty")
+		return nil
+	case isSequence(content):
+		return r.der(content)
+	default:
+		return r.pem(content)
+	}
 }
 
 // findKey says what to do about a private key.

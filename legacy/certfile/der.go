@@ -17,8 +17,8 @@ func isSequence(content []byte) bool {
 	return len(content) > 1 && content[0] == 0x30 && content[1] >= 0x80
 }
 
-// der reads a file that is DER: one certificate, or several behind each other.
-func (r *reader) der(content []byte) {
+// der reads a file that begins with DER: one certificate, or several behind each other, and PEM behind those.
+func (r *reader) der(content []byte) error {
 	if !r.options.IsCAPFCer {
 		r.find(0, legacy.Note, "is DER, though the name says PEM")
 	}
@@ -26,9 +26,13 @@ func (r *reader) der(content []byte) {
 	for rest := content; len(rest) > 0; rest = content[offset:] {
 		var value asn1.RawValue
 		after, err := asn1.Unmarshal(rest, &value)
-		if err != nil || !isSequence(rest) {
+		whole := err == nil && isSequence(rest)
+		if !whole && offset > 0 && bytes.Contains(rest, []byte("-----BEGIN ")) {
+			return r.blocks(content, offset)
+		}
+		if !whole {
 			r.keepRest(rest, offset, "is not a whole DER certificate")
-			return
+			return nil
 		}
 		part := rest[:len(rest)-len(after)]
 		parsed, err := x509.ParseCertificate(part)
@@ -42,6 +46,7 @@ func (r *reader) der(content []byte) {
 		}
 		offset += len(part)
 	}
+	return nil
 }
 
 // keepRest keeps bytes aside line by line, so that private key text among them is found.

@@ -167,3 +167,29 @@ func TestShortKeyBeforeCertificate(t *testing.T) {
 		t.Errorf("%d certificates, kept %v", len(file.Certificates), file.Kept)
 	}
 }
+
+// A certificate in PEM is read behind whatever is whole in DER before it: a key of RSA, a certificate, both.
+func TestCertificateBehindDER(t *testing.T) {
+	holder := selfSigned(t, "CAPF", 1024, nil)
+	rsa1, pem := x509.MarshalPKCS1PrivateKey(holder.key), block("CERTIFICATE", holder.der)
+	for name, test := range map[string]struct {
+		content            string
+		certificates, keys int
+	}{
+		"key":                          {string(rsa1) + "\r\n" + pem, 1, 1},
+		"certificate":                  {string(holder.der) + pem, 2, 0},
+		"certificate and key":          {string(holder.der) + string(rsa1) + pem, 2, 1},
+		"key, and key behind the text": {string(rsa1) + pem + string(rsa1), 1, 2},
+	} {
+		file := read(t, test.content, certfile.Options{})
+		keys := 0
+		for _, line := range file.Kept {
+			if line.PrivateKey && line.SHA256 == sha256.Sum256(rsa1) && test.content[line.Offset:line.Offset+line.Size] == string(rsa1) {
+				keys++
+			}
+		}
+		if len(file.Certificates) != test.certificates || keys != test.keys || len(file.Kept) != keys {
+			t.Errorf("%s: %d certificates, %d keys, kept %v", name, len(file.Certificates), keys, file.Kept)
+		}
+	}
+}

@@ -25,12 +25,17 @@ func (r *reader) pem(content []byte) error {
 	if r.options.IsCAPFCer {
 		r.find(0, legacy.Note, "is not DER, though it is named CAPF.cer")
 	}
-	encoding, _ := text.MarkOf(content)
+	return r.blocks(content, 0)
+}
+
+// blocks reads what is text from the offset on: PEM, with keys in DER between.
+func (r *reader) blocks(content []byte, offset int) error {
+	encoding, _ := text.MarkOf(content[offset:])
 	if encoding == "" {
 		encoding = text.Windows1252
 	}
 	blocks := &blockReader{reader: r}
-	for offset := 0; offset < len(content); {
+	for offset < len(content) {
 		part, key := untilKey(content[offset:])
 		if err := blocks.part(part, offset, encoding); err != nil {
 			return err
