@@ -39,7 +39,7 @@ func withRemedy(err error) error {
 	if !errors.As(err, &inPath) || !strings.Contains(inPath.Err.Error(), "path escapes from parent") {
 		return err
 	}
-	return fmt.Errorf("%w: a link there leads out of the target folder, and is not followed; %s", err, outRemedy)
+	return fmt.Errorf("%w: %w", err, errLeadsOut)
 }
 
 func checkFolderURL(address *url.URL) error {

@@ -12,11 +12,9 @@ import (
 // what we may read, elsewhere. SFTP can only be asked where a path leads: it is asked once, and what it says is gone to
 // from then on, so that a link that is changed later changes nothing. A server that resolves no links is not held to this.
 
-// errLeadsOut is for a link that is not followed.
-var errLeadsOut = errors.New("a link there leads out of the target folder, and is not followed; " + outRemedy)
-
-// outRemedy says what to do about a link that leads out of the target.
-const outRemedy = "have the target begin above both, or put a folder in the link's place"
+// errLeadsOut is for a link that is not followed, and says what to do.
+var errLeadsOut = errors.New("a link there leads out of the target folder, and is not followed; have the target begin above both, " +
+	"or put a folder in the link's place")
 
 // whole gives the path of a file or folder on the server, for all that does not follow a link in its last part.
 func (t *sftpTarget) whole(name string) (string, error) {

@@ -67,7 +67,7 @@ func TestSFTPLinkThatLeadsOut(t *testing.T) {
 				node.Target = server.Target(l.target)
 			}
 			result := Distribute(t.Context(), []Node{node}, ours, options)[0]
-			if result.Outcome != Failed || remote && !strings.Contains(result.Error, outRemedy) {
+			if result.Outcome != Failed || remote && !strings.Contains(result.Error, errLeadsOut.Error()) {
 				t.Errorf("%s, remote %v: %s, %v", name, remote, outcomes(result), result.Err)
 			}
 			if diff := gocmp.Diff(before, tree(t, l.outside)); diff != "" {
