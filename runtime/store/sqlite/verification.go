@@ -58,23 +58,20 @@ const selectTakenParameters = `SELECT name, value, now, iif(since, at, NULL), ii
 
 // TakenParameters gives the parameters that a run set, by name, and what has become of each. Of runs of a schema before
 // 12 nothing is known: they have none.
-func (s *Store) TakenParameters(ctx context.Context, run int64) (out []capf.TakenParameter, err error) {
+func (s *Store) TakenParameters(ctx context.Context, run int64) ([]capf.TakenParameter, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	err = s.reads.Each(func(cursor store.Scanner) error {
-		var one capf.TakenParameter
-		var now, by sql.NullString
-		var at sql.NullInt64
-		if err := cursor.Scan(&one.Name, &one.Value, &now, &at, &by); err != nil {
-			return err
-		}
-		one.Now, one.ChangedAt, one.ChangedBy = now.String, store.Time(at), by.String
-		if !now.Valid {
-			one.Now = capf.Parameters{}.Get(one.Name)
-		}
-		out = append(out, one)
-		return nil
-	}, selectTakenParameters, run)
-	return out, err
+	return store.Collect(s.reads, scanTakenParameter, selectTakenParameters, run)
+}
+
+func scanTakenParameter(cursor store.Scanner) (one capf.TakenParameter, err error) {
+	var now, by sql.NullString
+	var at sql.NullInt64
+	err = cursor.Scan(&one.Name, &one.Value, &now, &at, &by)
+	one.Now, one.ChangedAt, one.ChangedBy = now.String, store.Time(at), by.String
+	if !now.Valid {
+		one.Now = capf.Parameters{}.Get(one.Name)
+	}
+	return one, err
 }
