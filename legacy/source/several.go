@@ -31,18 +31,10 @@ func machinesBelow(folder string, at *place) error {
 	}
 	out := &SeveralError{Folder: folder}
 	for _, name := range foldersIn(at.tree, ".") {
-		below := []string{name}
-		if !isMachine(filepath.Join(folder, name)) {
-			below = below[:0]
-			for _, disk := range foldersIn(at.tree, name) {
-				if isMachine(filepath.Join(folder, name, disk)) {
-					below = append(below, name+"/"+disk)
-				}
-			}
-		}
-		for _, path := range below {
+		paths := machinesAt(folder, at.tree, name)
+		for _, path := range paths {
 			machine := Spec{Name: name, Folder: filepath.Join(folder, filepath.FromSlash(path))}
-			if len(below) > 1 {
+			if len(paths) > 1 {
 				machine.Name = strings.ReplaceAll(path, "/", "-")
 			}
 			out.Machines = append(out.Machines, machine)
@@ -52,6 +44,19 @@ func machinesBelow(folder string, at *place) error {
 		return nil
 	}
 	return out
+}
+
+// machinesAt gives the path of a folder that is a machine, else those of the machines in it.
+func machinesAt(folder string, tree tree, name string) (paths []string) {
+	if isMachine(filepath.Join(folder, name)) {
+		return []string{name}
+	}
+	for _, disk := range foldersIn(tree, name) {
+		if isMachine(filepath.Join(folder, name, disk)) {
+			paths = append(paths, name+"/"+disk)
+		}
+	}
+	return paths
 }
 
 // foldersIn names the first folders in one; none where it cannot be read, since this only looks for what to advise.

@@ -12,7 +12,6 @@
 package source
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -183,22 +182,15 @@ func (s *Source) checkFound(at *place) error {
 // passedOver names the first that was not read for a reason, since nobody sees the findings of a source that cannot be
 // read; empty where there is none.
 func (s *Source) passedOver() string {
-	var first *legacy.Finding
-	more := -1
-	for i := range s.Findings {
-		if s.Findings[i].Severity == legacy.Warning {
-			first = cmp.Or(first, &s.Findings[i])
-			more++
-		}
-	}
-	switch {
-	case first == nil:
+	passed := slices.DeleteFunc(slices.Clone(s.Findings), func(f legacy.Finding) bool { return f.Severity != legacy.Warning })
+	if len(passed) == 0 {
 		return ""
-	case more == 0:
-		return fmt.Sprintf(" (%s %s)", first.Position, first.Reason)
-	default:
-		return fmt.Sprintf(" (%s %s, and %d more)", first.Position, first.Reason, more)
 	}
+	said := fmt.Sprintf("%s %s", passed[0].Position, passed[0].Reason)
+	if more := len(passed) - 1; more > 0 {
+		said += fmt.Sprintf(", and %d more", more)
+	}
+	return " (" + said + ")"
 }
 
 // refusedLink says so where a file of CAPF is there, and is a symbolic link that leads out of the source or nowhere.
