@@ -5,9 +5,9 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
+
+	"capf/internal/plain"
 )
 
 // minimumTokens is the rule of ctl-format.md: with one token lost, the other can still sign.
@@ -188,9 +188,7 @@ func (s *Server) check(problems *Problems) {
 	if s.Name == "" {
 		problems.add("a node without a name")
 	}
-	if name := s.dnsName(); strings.ContainsFunc(name, func(char rune) bool {
-		return unicode.IsSpace(char) || !unicode.IsPrint(char) || char == unicode.ReplacementChar
-	}) {
+	if name := s.dnsName(); !plain.IsWord(name) {
 		problems.add("node %q: DNS name %q has characters that no host name has", s.Name, name)
 	}
 	if !s.Address.Unmap().Is4() {

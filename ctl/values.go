@@ -6,7 +6,8 @@ import (
 	_ "crypto/sha512"
 	"fmt"
 	"strings"
-	"unicode"
+
+	"capf/internal/plain"
 )
 
 // Role is what a certificate's owner may do for a phone (record tag 4, ctl-format.md).
@@ -159,7 +160,7 @@ func (v Version) String() string {
 
 // quoted makes text from a file fit for one line on a terminal: what cannot be printed is escaped.
 func quoted(text string) string {
-	if strings.ToValidUTF8(text, "\x00") == text && strings.IndexFunc(text, unprintable) < 0 {
+	if plain.IsPrintable(text) {
 		return text
 	}
 	var escaped strings.Builder
@@ -173,13 +174,5 @@ func quoted(text string) string {
 	return escaped.String()
 }
 
-// clip quotes a text from a file for an error, which is to stay one line of a few hundred bytes.
-func clip(text string) string {
-	const most = 256
-	if len(text) > most {
-		return fmt.Sprintf("%q…", text[:most])
-	}
-	return fmt.Sprintf("%q", text)
-}
-
-func unprintable(char rune) bool { return !unicode.IsPrint(char) }
+// quote is a text from a file in an error, which is to stay one line of a few hundred bytes.
+func quote(text string) string { return plain.QuoteTo(text, 256) }

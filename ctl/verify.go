@@ -166,7 +166,7 @@ func (f *File) tokenNames() string {
 // String returns subject and serial number, fit for one line.
 func (id SignerID) String() string {
 	const most = 64 // bytes; certificates have at most 20
-	return clip(id.Subject) + " serial " + hex.EncodeToString(id.Serial[:min(len(id.Serial), most)])
+	return quote(id.Subject) + " serial " + hex.EncodeToString(id.Serial[:min(len(id.Serial), most)])
 }
 
 // algorithm returns the digest's hash function, if this is a signature that can be checked at all.
@@ -211,7 +211,7 @@ func (f *File) checkName(names []string) error {
 	if slices.Contains(names, f.Header.FileName) {
 		return nil
 	}
-	return f.fault(TagFileName, `%s instead of "%s"`, clip(f.Header.FileName), strings.Join(names, `" or "`))
+	return f.fault(TagFileName, `%s instead of "%s"`, quote(f.Header.FileName), strings.Join(names, `" or "`))
 }
 
 // IsITL tells an ITLFile.tlv from a CTLFile.tlv, by the name that it carries.
@@ -221,7 +221,7 @@ func (f *File) IsITL() bool { return f.Header.FileName == ITLFileName }
 func (f *File) sameKind(previous *File) error {
 	if f.IsITL() != previous.IsITL() {
 		return f.fault(TagFileName, "%s, but the previous list is %s: %w",
-			clip(f.Header.FileName), clip(previous.Header.FileName), ErrOtherKind)
+			quote(f.Header.FileName), quote(previous.Header.FileName), ErrOtherKind)
 	}
 	return nil
 }
@@ -263,10 +263,10 @@ func (r *Record) namesAgree(certificate *x509.Certificate) error {
 		return r.fault(TagCertificate, "%w", err)
 	}
 	if !sameName(r.ID.Subject, id.Subject) {
-		return r.fault(TagSubject, "%s, but the certificate has %s", clip(r.ID.Subject), clip(id.Subject))
+		return r.fault(TagSubject, "%s, but the certificate has %s", quote(r.ID.Subject), quote(id.Subject))
 	}
 	if !sameName(r.ID.Issuer, id.Issuer) {
-		return r.fault(TagIssuer, "%s, but the certificate has %s", clip(r.ID.Issuer), clip(id.Issuer))
+		return r.fault(TagIssuer, "%s, but the certificate has %s", quote(r.ID.Issuer), quote(id.Issuer))
 	}
 	// A serial number is taken with and without the zero that SerialBytes leaves out.
 	if !bytes.Equal(r.ID.Serial, id.Serial) && !bytes.Equal(r.ID.Serial, serialContent(certificate)) {

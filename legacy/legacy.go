@@ -18,7 +18,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode"
+
+	"capf/internal/plain"
 )
 
 // Position is a place in a file of one machine.
@@ -32,7 +33,7 @@ type Position struct {
 // String gives "file" or "file:line", the file quoted if its name could spoil a line of output.
 func (p Position) String() string {
 	file := p.File
-	if strings.ContainsFunc(file, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if !plain.IsPrintable(file) {
 		file = strconv.Quote(file)
 	}
 	if p.Line == 0 {
@@ -70,15 +71,6 @@ func OneLine(errors []error) string {
 		texts[i] = err.Error()
 	}
 	return strings.Join(texts, "; ")
-}
-
-// Counted is a number of things for a person: "1 column", "3 columns". Their name is given for one of them, and takes
-// an s for any other number.
-func Counted(count int, one string) string {
-	if count == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %ss", count, one)
 }
 
 // Input is a file that can be read more than once: dialects are found by reading it through.

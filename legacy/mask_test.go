@@ -9,6 +9,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"capf/internal/plain"
 	"capf/legacy"
 )
 
@@ -118,8 +119,8 @@ func TestPositions(t *testing.T) {
 
 func TestCounted(t *testing.T) {
 	for count, want := range map[int]string{0: "0 columns", 1: "1 column", 2: "2 columns"} {
-		if got := legacy.Counted(count, "column"); got != want {
-			t.Errorf("Counted(%d) is %q, want %q", count, got, want)
+		if got := plain.Counted(count, "column"); got != want {
+			t.Errorf("plain.Counted(%d) is %q, want %q", count, got, want)
 		}
 	}
 }

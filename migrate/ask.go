@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"capf/internal/plain"
 )
 
 // askOpen has Options.Ask decide the conflicts that are open, one after the other. What is answered counts as
@@ -58,7 +60,7 @@ func (p *planner) ask(ctx context.Context, at, number, of int) error {
 			return err
 		}
 		if !slices.Contains(conflict.choices(), choice) {
-			return fmt.Errorf("%s: %q is none of the versions", conflict.Device, shortened(choice))
+			return fmt.Errorf("%s: %q is none of the versions", conflict.Device, plain.Clip(choice))
 		}
 		p.options.Decisions = p.options.Decisions.with(conflict.Device, choice)
 		p.outcomes[at] = p.settle(p.groups[at])

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy/source"
 	"capf/runtime/capf"
 )
@@ -23,7 +24,7 @@ func (p *planner) decidedBefore() []string {
 		}
 		out = append(out, fmt.Sprintf("--prefer %s changes nothing of what run %d decided about the same sources: %s, %s; to decide otherwise "+
 			"go back before that run (`capf migrate rollback`, the newest run first), then run again with --prefer %[1]s", p.options.Prefer, run.ID,
-			capf.Counted(run.Counts.Conflicts, "conflict"), decidedHow(run)))
+			plain.Counted(run.Counts.Conflicts, "conflict"), decidedHow(run)))
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -117,9 +118,9 @@ func (p *planner) problemOf(one decision, at int, found bool) string {
 	case len(row.choices()) == 0:
 		return one.device + ": there is nothing to choose: " + row.Why
 	case settled.refused != nil && settled.among != nil:
-		return fmt.Sprintf("%s: %q cannot be: %s", one.device, shortened(one.choose), row.Why)
+		return fmt.Sprintf("%s: %q cannot be: %s", one.device, plain.Clip(one.choose), row.Why)
 	}
-	return fmt.Sprintf("%s: %q is none of the versions: choose %s", one.device, shortened(one.choose), strings.Join(quoted(row.choices()), ", "))
+	return fmt.Sprintf("%s: %q is none of the versions: choose %s", one.device, plain.Clip(one.choose), strings.Join(quoted(row.choices()), ", "))
 }
 
 func quoted(words []string) []string {

@@ -9,12 +9,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"capf/internal/plain"
 	"capf/legacy/text"
 	"capf/runtime/capf"
 )
@@ -90,7 +90,7 @@ func (d *decision) problem() string {
 	const digest = 64
 	switch name, err := capf.ParseDevice(d.device); {
 	case err != nil || name != d.device:
-		return fmt.Sprintf("device: %q is not the name of a phone", shortened(d.device))
+		return fmt.Sprintf("device: %q is not the name of a phone", plain.Clip(d.device))
 	case len(d.digest) != digest:
 		return d.device + ": digest: must stay as `capf migrate plan --decisions` wrote it"
 	}
@@ -103,7 +103,7 @@ func decodeStrict(content []byte, into any) (int, string) {
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
 		row, _ := unknown.Errors[0].Position()
-		return row, fmt.Sprintf("key %q is not known", shortened(strings.Join(unknown.Errors[0].Key(), ".")))
+		return row, fmt.Sprintf("key %q is not known", plain.Clip(strings.Join(unknown.Errors[0].Key(), ".")))
 	}
 	var wrong *toml.DecodeError
 	if errors.As(err, &wrong) {
@@ -160,29 +160,19 @@ func (p *Plan) WriteDecisions(w io.Writer) error {
 }
 
 func (c *Conflict) write(out *bufio.Writer) {
-	fmt.Fprintf(out, "\n[[conflict]]\ndevice = %q\n# %s\n", c.Device, comment(c.Why))
+	fmt.Fprintf(out, "\n[[conflict]]\ndevice = %q\n# %s\n", c.Device, plain.Line(c.Why))
 	for _, v := range c.Versions {
 		choice := strconv.Quote(v.Choice)
 		if v.Choice == "" {
 			choice = "(cannot be chosen)"
 		}
-		fmt.Fprintf(out, "#   %s: %s: %s\n", comment(choice), comment(v.String()), comment(v.Says))
+		fmt.Fprintf(out, "#   %s: %s: %s\n", plain.Line(choice), plain.Line(v.String()), plain.Line(v.Says))
 	}
 	switch {
 	case c.Chosen != nil:
-		fmt.Fprintf(out, "# decided by --prefer for %s; what is chosen here goes before it\n", comment(c.Chosen.String()))
+		fmt.Fprintf(out, "# decided by --prefer for %s; what is chosen here goes before it\n", plain.Line(c.Chosen.String()))
 	case c.Refused && !c.offers(PreferStore):
 		fmt.Fprint(out, "# There is nothing to choose: change the phone here first.\n")
 	}
 	fmt.Fprintf(out, "digest = %q\nchoose = \"\"\n", c.Digest)
-}
-
-// comment makes a text fit for a comment of TOML: one line, no control characters.
-func comment(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
 }

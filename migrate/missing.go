@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -164,7 +165,7 @@ func missingRecordsOf(m *machineReading, lone []*judged) Missing {
 	var names []string
 	for _, c := range lone {
 		out.Subjects = append(out.Subjects, c.Parsed().Subject.String())
-		if name := shortened(c.CommonName); !slices.Contains(names, name) {
+		if name := plain.Clip(c.CommonName); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -191,7 +192,7 @@ func (p *planner) unreadRecords() []Missing {
 	for _, m := range p.reading.machines {
 		if files := m.phoneFiles(); len(m.records) == 0 && m.kept > 0 && len(files) > 0 {
 			out = append(out, Missing{What: MissingRecords, Machine: m.name, Stops: true,
-				Why: fmt.Sprintf("%s has %s in %s, and none was understood", m.name, capf.Counted(m.kept, "line"), listedInWords(files)),
+				Why: fmt.Sprintf("%s has %s in %s, and none was understood", m.name, plain.Counted(m.kept, "line"), listedInWords(files)),
 				Do:  "see `capf migrate inspect` for what stands in the way, and describe the file by a dialect (`capf migrate dialect`)"})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy/certfile"
 	"capf/runtime/capf"
 )
@@ -133,7 +134,7 @@ func (p *planner) missingIssuers() []Missing {
 			What: MissingIssuer, Machine: key.machine, Subjects: []string{key.issuer}, Stops: true,
 			Phones: len(devices), Devices: devices[:min(len(devices), mostDevices)],
 			Why: fmt.Sprintf("%s LSCs of %s, issued by %s, of which no certificate was found that is trusted", where,
-				capf.Counted(len(devices), "phone"), shortened(key.issuer)),
+				plain.Counted(len(devices), "phone"), plain.Clip(key.issuer)),
 			Do: "copy the `*.0` files of the CAPF folder of the machine on which it ran, or name its certificate with --anchor",
 		})
 	}
@@ -160,7 +161,7 @@ func (p *planner) recordsWithoutIssuer(claims claims) []Missing {
 		out = append(out, Missing{
 			What: MissingIssuer, Machine: m.name, Phones: devices.count, Devices: devices.first, Do: do, Stops: expected,
 			Why: fmt.Sprintf("the records of %s say that %s got an LSC there, and no certificate of its CAPF was found that is trusted",
-				m.name, capf.Counted(devices.count, "phone")),
+				m.name, plain.Counted(devices.count, "phone")),
 		})
 	}
 	return out

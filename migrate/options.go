@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"capf/internal/plain"
 	"capf/legacy/source"
 	"capf/runtime/capf"
 )
@@ -73,7 +74,7 @@ func (o Options) filled() (Options, error) {
 	for i, text := range o.Anchors {
 		digest := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))
 		if raw, err := hex.DecodeString(digest); err != nil || len(raw) != 32 {
-			return o, &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("anchor %q", shortened(text)),
+			return o, &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("anchor %q", plain.Clip(text)),
 				Hint: "give the SHA-256 of the certificate, 64 hex digits"}
 		}
 		named[i] = digest
@@ -81,15 +82,6 @@ func (o Options) filled() (Options, error) {
 	slices.Sort(named)
 	o.Anchors = slices.Compact(named)
 	return o, nil
-}
-
-// shortened keeps a text of the command line from filling the error.
-func shortened(text string) string {
-	const most = 80
-	if len(text) > most {
-		return text[:most] + "…"
-	}
-	return text
 }
 
 // checkPrefer sees that the choice names something.
@@ -104,7 +96,7 @@ func checkPrefer(prefer string, specs []source.Spec) error {
 			return nil
 		}
 	}
-	return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("prefer %q: no source has that name", shortened(prefer)),
+	return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("prefer %q: no source has that name", plain.Clip(prefer)),
 		Hint: fmt.Sprintf("use %s, %s, %s or one of: %s", PreferLatest, PreferPublisher, PreferStore, strings.Join(names, ", "))}
 }
 

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"strings"
 	"time"
-	"unicode"
 
+	"capf/internal/plain"
 	"capf/legacy"
 	"capf/runtime/capf"
 )
@@ -98,15 +97,7 @@ func (p *Plan) Obstacles() []string {
 	return out
 }
 
-// pageLine makes a text of a source fit to be printed: what could reorder or hide letters is shown as a mark.
-func pageLine(text any) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
-			return '\u00b7'
-		}
-		return r
-	}, strings.ToValidUTF8(fmt.Sprint(text), "\ufffd"))
-}
+func pageLine(text any) string { return plain.Line(fmt.Sprint(text)) }
 
 // pagePlace is a line of a file; the file alone where there is no line.
 func pagePlace(file string, line int) string {

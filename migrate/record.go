@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy"
 	"capf/legacy/phonefile"
 	"capf/runtime/capf"
@@ -148,28 +149,16 @@ const maxDescription = 128
 
 // storable is a description without what the domain refuses. It is a copy: what was read is a part of its whole line.
 func storable(text string) string {
-	if plain(text) && len(text) <= maxDescription {
-		return strings.Clone(text)
-	}
 	text = strings.Map(func(r rune) rune {
-		if capf.IsControl(r) {
+		if plain.IsControl(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(text, "?"))
-	if len(text) <= maxDescription {
-		return text
+	if len(text) > maxDescription {
+		text = strings.TrimSpace(strings.ToValidUTF8(text[:maxDescription], ""))
 	}
-	return strings.TrimSpace(strings.ToValidUTF8(text[:maxDescription], ""))
-}
-
-func plain(text string) bool {
-	for i := 0; i < len(text); i++ {
-		if b := text[i]; b < ' ' || b >= 0x7f {
-			return false
-		}
-	}
-	return true
+	return strings.Clone(text)
 }
 
 // usesString tells whether an authentication string has a meaning in it: the mode of new phones is by string.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy"
 	"capf/legacy/cfgfile"
 	"capf/runtime/capf"
@@ -77,7 +78,7 @@ func shownKey(from cfgfile.Setting) string {
 	if from.Parameter != "" {
 		return from.Key
 	}
-	return shortened(legacy.MaskText(from.Key))
+	return plain.Clip(legacy.MaskText(from.Key))
 }
 
 // normalise checks the value, or says why it cannot be taken.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"capf/runtime/capf"
+	"capf/internal/plain"
 )
 
 // SupersededBy says what holds in place of a record.
@@ -40,7 +40,7 @@ func (s Superseded) String() string {
 		ByLaterRun: "what a later run took" + of,
 		ByRemoval:  "the removal of their phones here",
 	}[s.By]
-	return fmt.Sprintf("%s not compared with a phone: superseded by %s", capf.Counted(s.Records, "record"), by)
+	return fmt.Sprintf("%s not compared with a phone: superseded by %s", plain.Counted(s.Records, "record"), by)
 }
 
 // superseded counts the records of a phone that are in the store and not the one that is given. Those of which a

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
 )
@@ -108,12 +109,12 @@ func (c *anchorRemoveCommand) Run(app *app) error {
 		}
 		if anchor.phones > 0 && !c.Force {
 			return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("the anchor %s is in use: %s, %s that it issued",
-				anchor.Subject, counted(anchor.phones, "phone holds, or may hold", "phones hold, or may hold"), certificatesOf(anchor.Kind)), Hint: "give them others first, or remove it with --force: they are then refused by existing certificate"}
+				anchor.Subject, plain.CountedAs(anchor.phones, "phone holds, or may hold", "phones hold, or may hold"), certificatesOf(anchor.Kind)), Hint: "give them others first, or remove it with --force: they are then refused by existing certificate"}
 		}
 		if err := store.RemoveAnchor(app.ctx, anchor.ID, fmt.Sprintf("phones=%d force=%t", anchor.phones, c.Force), actor()); err != nil {
 			return err
 		}
-		app.say("%s vouches for %s no more; %s hung on it", anchor.Subject, certificatesOf(anchor.Kind), capf.Counted(anchor.phones, "phone"))
+		app.say("%s vouches for %s no more; %s hung on it", anchor.Subject, certificatesOf(anchor.Kind), plain.Counted(anchor.phones, "phone"))
 		return nil
 	})
 }

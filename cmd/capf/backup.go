@@ -9,6 +9,7 @@ import (
 
 	"filippo.io/age"
 
+	"capf/internal/plain"
 	"capf/runtime/backup"
 	"capf/runtime/ca"
 	"capf/runtime/capf"
@@ -68,14 +69,14 @@ func (c *backupCommand) tell(app *app, made backup.Backup, encrypted bool) error
 		app.say("warning: the private keys of CAPF and authentication strings are in it in the clear: keep it in a safe place, or encrypt it with --recipient")
 	}
 	if authority, err := app.authority(); err == nil && authority.InToken() != "" {
-		app.say("the CAPF key lies in a token (%s) and is not in it: keep a second copy by the vendor's means", plain(authority.InToken()))
+		app.say("the CAPF key lies in a token (%s) and is not in it: keep a second copy by the vendor's means", plain.Line(authority.InToken()))
 	}
 	if made.Identity == "" {
 		app.say("CAPF is not active: there is no key to back up yet")
 	}
 	app.say("the keys of the security tokens are not in it (`capf ctl token list` says where they are), nor is the configuration of this machine")
 	for _, name := range made.LeftOut {
-		app.say("left out, since it is nothing that capf made: %s", plain(name))
+		app.say("left out, since it is nothing that capf made: %s", plain.Line(name))
 	}
 	if c.File == standardStream {
 		return nil
@@ -112,7 +113,7 @@ func inspectData(ctx context.Context, data string) (found backup.Contents, err e
 	if err != nil {
 		return backup.Contents{}, err
 	}
-	found.Identity = plain(authority.Name()) + ", serial number " + capf.FormatSerial(authority.Certificate.SerialNumber)
+	found.Identity = plain.Line(authority.Name()) + ", serial number " + capf.FormatSerial(authority.Certificate.SerialNumber)
 	found.SHA256 = capf.HexSHA256(authority.Certificate.Raw)
 	return found, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/reset"
 	"capf/runtime/store/sqlite"
@@ -108,7 +109,7 @@ func (c *bulkApplyCommand) tell(app *app, changed []capf.Changed) error {
 	if app.json {
 		return app.printJSON(map[string]any{"rows": len(changed), "operations": operations, "dry-run": c.DryRun})
 	}
-	_, err := fmt.Fprintf(app.stdout, "%s %s, %s set or changed\n", capf.Counted(len(changed), "row"), verb, capf.Counted(operations, "operation"))
+	_, err := fmt.Fprintf(app.stdout, "%s %s, %s set or changed\n", plain.Counted(len(changed), "row"), verb, plain.Counted(operations, "operation"))
 	return err
 }
 

@@ -1,8 +1,7 @@
 package main
 
 import (
-	"fmt"
-
+	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/reset"
 	"capf/runtime/store/sqlite"
@@ -23,7 +22,7 @@ func resetChanged(app *app, store *sqlite.Store, resetter *reset.Resetter, chang
 	}
 	if len(held.devices) > 0 {
 		app.say("%s not reset now: the maintenance window opens at %s, and the service resets what is pending then",
-			counted(len(held.devices), "phone is", "phones are"), capf.FormatTime(held.until))
+			plain.CountedAs(len(held.devices), "phone is", "phones are"), capf.FormatTime(held.until))
 	}
 	devices := without(phones, held.devices)
 	run := &resetRun{app: app, store: store, outcomes: make(map[string]string)}
@@ -34,7 +33,7 @@ func resetChanged(app *app, store *sqlite.Store, resetter *reset.Resetter, chang
 			done++
 		}
 	}
-	app.say("%s reset", capf.Counted(done, "phone"))
+	app.say("%s reset", plain.Counted(done, "phone"))
 	return failure
 }
 
@@ -51,14 +50,6 @@ func without(phones []capf.Phone, left []string) []string {
 		}
 	}
 	return devices
-}
-
-// counted writes a number with its word, as capf.Counted does where that takes no more than an s.
-func counted(number int, one, many string) string {
-	if number == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", number, many)
 }
 
 // isOrAre is the verb for so many of a number.

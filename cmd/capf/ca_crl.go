@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"capf/internal/plain"
 	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/daemon"
@@ -60,7 +61,7 @@ func (c *caCRLCommand) Run(app *app) error {
 		if err := renameio.WriteFile(c.File, content, 0o644); err != nil {
 			return &capf.Error{Code: capf.CodeUnavailable, Message: "write the CRL", Err: err, Hint: "check space and permissions"}
 		}
-		app.say("CRL number %d of %s with %s, good until %s: %s", made.Number, authority.Name(), counted(made.Entries, "entry", "entries"), capf.FormatTime(made.Until), c.File)
+		app.say("CRL number %d of %s with %s, good until %s: %s", made.Number, authority.Name(), plain.CountedAs(made.Entries, "entry", "entries"), capf.FormatTime(made.Until), c.File)
 		return nil
 	})
 }

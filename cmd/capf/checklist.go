@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/checklist"
 )
@@ -70,5 +71,5 @@ func stillOpen(open, all int) error {
 	if open == 0 {
 		return nil
 	}
-	return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %s %s to do", open, capf.Counted(all, "step"), isOrAre(open)), Hint: "the column `next` says what"}
+	return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %s %s to do", open, plain.Counted(all, "step"), isOrAre(open)), Hint: "the column `next` says what"}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 
 	"capf/ctl"
+	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
 )
@@ -46,7 +47,7 @@ func (c *ctlImportCommand) Run(app *app) error {
 		signer = verified.Certificate.Subject.String() // as those of ours are written
 	}
 	for _, one := range file.Unknown() {
-		app.say("note: nothing is known here of %s; it is kept with the list, and no list built here will have it", plain(one))
+		app.say("note: nothing is known here of %s; it is kept with the list, and no list built here will have it", plain.Line(one))
 	}
 	return app.withStore(func(store *sqlite.Store) error {
 		version, added, err := store.ImportCTL(app.ctx, capf.CTLVersion{Origin: capf.CTLImported, Digest: file.Header.Digest.String(),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"capf/ctl"
+	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/pkcs11"
 	"capf/runtime/store/sqlite"
@@ -281,7 +282,7 @@ func (b *building) sayLost(made []byte) error {
 		return err
 	}
 	for _, line := range difference.Lost() {
-		b.app.say("not carried on from version %d: %s", b.field.Version, plain(line))
+		b.app.say("not carried on from version %d: %s", b.field.Version, plain.Line(line))
 	}
 	return nil
 }
@@ -319,7 +320,7 @@ func (b *building) warnBehind() error {
 		if !slices.ContainsFunc(deliveries, func(last capf.Delivery) bool {
 			return last.Node == node.Name && last.Version >= b.field.Version && last.Reached()
 		}) {
-			behind = append(behind, plain(node.Name))
+			behind = append(behind, plain.Line(node.Name))
 		}
 	}
 	if len(behind) > 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 
 	"capf/ctl/distribute"
+	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
 )
@@ -39,7 +40,7 @@ func (d *delivering) ends(result distribute.Result) {
 	err := d.store.RecordDelivery(context.WithoutCancel(d.app.ctx), delivery)
 	switch {
 	case capf.HasCode(err, capf.CodeNotFound):
-		d.removed = append(d.removed, plain(result.Node))
+		d.removed = append(d.removed, plain.Line(result.Node))
 	case err != nil:
 		d.problems = multierror.Append(d.problems, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"capf/ctl"
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -28,5 +29,5 @@ func (c *ctlDiffCommand) Run(app *app) error {
 	if app.json {
 		return app.printJSON(difference)
 	}
-	return difference.Print(app.stdout, plain(from.name), plain(to.name))
+	return difference.Print(app.stdout, plain.Line(from.name), plain.Line(to.name))
 }

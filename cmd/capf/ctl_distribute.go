@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 
 	"capf/ctl/distribute"
+	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/daemon"
 	"capf/runtime/store/sqlite"
@@ -151,7 +152,7 @@ func (d *distribution) sayRestarts() error {
 	restarts, err := d.store.Restarts(context.WithoutCancel(d.app.ctx))
 	if due := capf.RestartsDue(restarts); len(due) > 0 {
 		d.app.say("the list has changed: restart the CallManager and TFTP services of %s, then reset the phones, and say so with `capf ctl restarted`",
-			plain(strings.Join(due, ", ")))
+			plain.Line(strings.Join(due, ", ")))
 	}
 	return err
 }
@@ -171,7 +172,7 @@ func partly(failures []error, all int, what, hint string) error {
 		problems = multierror.Append(problems, &capf.Error{Code: capf.CodePart, Message: failure.Error()})
 	}
 	if problems != nil {
-		problems = multierror.Append(problems, &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %s %s", len(failures), capf.Counted(all, "node"), what), Hint: hint})
+		problems = multierror.Append(problems, &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("%d of %s %s", len(failures), plain.Counted(all, "node"), what), Hint: hint})
 	}
 	return problems.ErrorOrNil()
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"capf/ctl"
+	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
 )
@@ -73,7 +74,7 @@ func remindOfRestarts(app *app, store *sqlite.Store, latest capf.CTLVersion) err
 	switch due := capf.RestartsDue(restarts); {
 	case len(due) > 0:
 		app.say(since+" of %s were restarted and the phones reset; then say so with `capf ctl restarted`", latest.Version,
-			capf.FormatTime(latest.DistributedAt), plain(strings.Join(due, ", ")))
+			capf.FormatTime(latest.DistributedAt), plain.Line(strings.Join(due, ", ")))
 	case len(restarts) == 0:
 		app.say(since+" were restarted and the phones reset", latest.Version, capf.FormatTime(latest.DistributedAt))
 	}
@@ -85,6 +86,6 @@ const afterBuild = "run `capf ctl distribute`, then restart the CallManager and 
 
 func sayReminders(app *app, reminders []ctl.Reminder) {
 	for _, reminder := range reminders {
-		app.say("reminder: %s", plain(fmt.Sprint(reminder)))
+		app.say("reminder: %s", plain.Line(fmt.Sprint(reminder)))
 	}
 }

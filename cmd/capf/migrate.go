@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy/source"
 	"capf/migrate"
 	"capf/runtime/capf"
@@ -90,14 +91,14 @@ func (c *migrateRunCommand) Run(app *app) (err error) {
 		return err
 	}
 	for _, one := range report.Missing {
-		app.say("%s", plain(one.String()))
+		app.say("%s", plain.Line(one.String()))
 	}
 	for _, warning := range report.Warnings {
 		app.say("warning: %s", warning)
 	}
 	if kept := report.Counts.KeptAside; kept > 0 {
-		app.say("%s kept aside: %d not understood, %s; see `capf migrate inspect`", counted(kept, "line was", "lines were"),
-			kept-report.KeptSettings, counted(report.KeptSettings, "setting that is not taken", "settings that are not taken"))
+		app.say("%s kept aside: %d not understood, %s; see `capf migrate inspect`", plain.CountedAs(kept, "line was", "lines were"),
+			kept-report.KeptSettings, plain.CountedAs(report.KeptSettings, "setting that is not taken", "settings that are not taken"))
 	}
 	if report.Already {
 		app.say("run %d of %s did this already; nothing was changed", report.Run, capf.FormatTime(report.AppliedAt))
@@ -141,14 +142,14 @@ func (c *migrateVerifyCommand) Run(app *app) error {
 // notTheSame says why a verification confirms nothing: what differs, and what could not be compared.
 func notTheSame(found *migrate.Verification) error {
 	out := &capf.Error{Code: capf.CodeRefused, Hint: "see the list"}
-	others, differences := 0, capf.Counted(len(found.Differences), "difference")
+	others, differences := 0, plain.Counted(len(found.Differences), "difference")
 	for _, from := range found.Sources {
 		if from.State != migrate.SourceUnchanged {
 			others++
 		}
 	}
 	if out.Message = fmt.Sprintf("run %d: sources and store are not the same (%s)", found.Run, differences); others > 0 {
-		out.Message = fmt.Sprintf("run %d: %d of %s %s not as the run read them (%s)", found.Run, others, capf.Counted(len(found.Sources), "source"), isOrAre(others), differences)
+		out.Message = fmt.Sprintf("run %d: %d of %s %s not as the run read them (%s)", found.Run, others, plain.Counted(len(found.Sources), "source"), isOrAre(others), differences)
 		out.Hint = "put the copies back as they were and verify again"
 	}
 	return out
@@ -176,8 +177,8 @@ func printVerification(app *app, found *migrate.Verification) error {
 		}
 	}
 	if len(found.Differences) > 0 {
-		app.say("run %d was compared: %s, %s, %s, %s kept aside", found.Run, capf.Counted(found.Records, "record"), capf.Counted(found.Phones, "phone"),
-			capf.Counted(found.Certificates, "certificate"), capf.Counted(found.KeptAside, "line"))
+		app.say("run %d was compared: %s, %s, %s, %s kept aside", found.Run, plain.Counted(found.Records, "record"), plain.Counted(found.Phones, "phone"),
+			plain.Counted(found.Certificates, "certificate"), plain.Counted(found.KeptAside, "line"))
 		return list.close()
 	}
 	return app.fields([]string{"run", "records", "phones", "superseded", "certificates", "kept-aside", "parameters", "differences",

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"capf/internal/plain"
 	"capf/migrate"
 	"capf/runtime/capf"
 )
@@ -101,17 +102,17 @@ func (a *answers) lost(app *app, c *migrateRunCommand) {
 	}
 	plan := migratePlanCommand{sourceFlags: c.sourceFlags, mergeFlags: c.mergeFlags}
 	if c.Decisions != "" {
-		app.say("%s given here %s not kept: what stands as `choose` in %s holds however often a run is refused", capf.Counted(a.given, "answer"), isOrAre(a.given), c.Decisions)
+		app.say("%s given here %s not kept: what stands as `choose` in %s holds however often a run is refused", plain.Counted(a.given, "answer"), isOrAre(a.given), c.Decisions)
 		return
 	}
 	const file = "decisions.toml"
 	app.say("%s given here %s not kept; what stands in a file holds however often a run is refused: %s writes it, fill in `choose`, then %s",
-		capf.Counted(a.given, "answer"), isOrAre(a.given), plan.commandLine(app, "plan", file), plan.commandLine(app, "run", file))
+		plain.Counted(a.given, "answer"), isOrAre(a.given), plan.commandLine(app, "plan", file), plan.commandLine(app, "run", file))
 }
 
 // ask shows the versions of a conflict and takes the number of one, s to leave it open, or q to stop.
 func (a *asker) ask(conflict migrate.Conflict, number, of int) (string, error) {
-	fmt.Fprintf(a.out, "\nconflict %d of %d: %s: %s\n", number, of, conflict.Device, plain(conflict.Why))
+	fmt.Fprintf(a.out, "\nconflict %d of %d: %s: %s\n", number, of, conflict.Device, plain.Line(conflict.Why))
 	choices := a.show(conflict)
 	for {
 		fmt.Fprintf(a.out, "which is to hold? 1 to %d, s (skip: it stays open), q (quit, nothing is stored): ", len(choices))
@@ -144,7 +145,7 @@ func (a *asker) show(conflict migrate.Conflict) []string {
 			}
 			number = strconv.Itoa(at + 1)
 		}
-		fmt.Fprintf(a.out, "  %s  %s: %s\n", number, plain(version.String()), plain(version.Says))
+		fmt.Fprintf(a.out, "  %s  %s: %s\n", number, plain.Line(version.String()), plain.Line(version.Says))
 	}
 	return choices
 }

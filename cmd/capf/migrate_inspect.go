@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy"
 	"capf/migrate"
 	"capf/runtime/capf"
@@ -37,7 +38,7 @@ func (c *migrateInspectCommand) Run(app *app) error {
 	for _, problem := range found.Problems {
 		app.say("capf: %s", problem)
 	}
-	return &capf.Error{Code: capf.CodeRefused, Message: counted(len(found.Problems), "problem keeps", "problems keep") + " the sources from being read",
+	return &capf.Error{Code: capf.CodeRefused, Message: plain.CountedAs(len(found.Problems), "problem keeps", "problems keep") + " the sources from being read",
 		Hint: "each says what to do about it"}
 }
 
@@ -59,7 +60,7 @@ func printMachine(out *section, m migrate.InspectedMachine) {
 		if file.Dialect != "" {
 			reading = fmt.Sprintf("\t%s, %s; %s: %d read, %d kept aside", file.Dialect, file.Why, file.Encoding, file.Records, file.Kept)
 		}
-		out.row(name+"files", "%s\t%s\t%s%s", file.File, file.Kind, capf.Counted(int(file.Size), "byte"), reading)
+		out.row(name+"files", "%s\t%s\t%s%s", file.File, file.Kind, plain.Counted(int(file.Size), "byte"), reading)
 	}
 	for _, file := range m.Files {
 		for _, record := range file.First {

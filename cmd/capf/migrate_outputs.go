@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 
+	"capf/internal/plain"
 	"capf/legacy/source"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
@@ -29,7 +30,7 @@ func (a *app) keepOut(specs []source.Spec, outputs ...output) error {
 		for _, spec := range specs {
 			held, err := spec.Holds(out.path)
 			if err != nil {
-				return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("%s (%s)", out.what, plain(out.path)), Err: err, Hint: "name another place"}
+				return &capf.Error{Code: capf.CodeInvalid, Message: fmt.Sprintf("%s (%s)", out.what, plain.Line(out.path)), Err: err, Hint: "name another place"}
 			}
 			if held {
 				return liesInSource(out, spec)
@@ -41,7 +42,7 @@ func (a *app) keepOut(specs []source.Spec, outputs ...output) error {
 
 func liesInSource(out output, spec source.Spec) error {
 	return &capf.Error{Code: capf.CodeInvalid, Hint: "nothing is ever written into a source: name another place",
-		Message: fmt.Sprintf("%s, %s, is or lies in the source %s (%s)", out.what, plain(out.path), spec.Name, plain(spec.Folder))}
+		Message: fmt.Sprintf("%s, %s, is or lies in the source %s (%s)", out.what, plain.Line(out.path), spec.Name, plain.Line(spec.Folder))}
 }
 
 // temporaryOutput is where an archive is unpacked and a database copied to. One folder as the only source is looked at

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"capf/internal/plain"
 	"capf/legacy/source"
 	"capf/migrate"
 	"capf/runtime/capf"
@@ -87,7 +88,7 @@ func (c *migratePlanCommand) write(app *app, plan *migrate.Plan, fresh bool) err
 		if err := writeNew(c.Decisions, "the decisions", plan.WriteDecisions); err != nil {
 			return err
 		}
-		app.say("%s has %s to decide", c.Decisions, capf.Counted(len(plan.Conflicts), "conflict"))
+		app.say("%s has %s to decide", c.Decisions, plain.Counted(len(plan.Conflicts), "conflict"))
 	}
 	if c.Report == "" {
 		return nil
@@ -112,7 +113,7 @@ func printPlan(app *app, c *migratePlanCommand, plan *migrate.Plan) error {
 		if dialect == "" {
 			dialect = "no phone records"
 		}
-		out.row("sources", "%s\t%s\t%s\t%s", one.Machine, one.Path, capf.Counted(one.Records, "record"), dialect)
+		out.row("sources", "%s\t%s\t%s\t%s", one.Machine, one.Path, plain.Counted(one.Records, "record"), dialect)
 	}
 	for _, warning := range plan.Warnings {
 		out.row("warnings", "%s", warning)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"capf/internal/plain"
 	"capf/migrate"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
@@ -30,7 +31,7 @@ func (c *migrateRollbackCommand) Run(app *app) error {
 		if c.DryRun {
 			verb = "would be"
 		}
-		return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("run %d %s rolled back but for %s", done.Run, verb, counted(len(done.Kept), "thing, which stays", "things, which stay")),
+		return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("run %d %s rolled back but for %s", done.Run, verb, plain.CountedAs(len(done.Kept), "thing, which stays", "things, which stay")),
 			Hint: "see the list"}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"capf/ctl/distribute"
+	"capf/internal/plain"
 )
 
 // nodeProgress shows how far each node is: a bar a node on a terminal, a line as each ends without one. It is told
@@ -47,7 +48,7 @@ func (p *nodeProgress) step(node string, step distribute.Step) {
 func (p *nodeProgress) ends(result distribute.Result) {
 	p.ended++
 	if p.bars == nil {
-		p.app.say("%s: %s (%d of %d)", plain(result.Node), result.Outcome, p.ended, p.all)
+		p.app.say("%s: %s (%d of %d)", plain.Line(result.Node), result.Outcome, p.ended, p.all)
 		return
 	}
 	p.show(result.Node, string(result.Outcome), len(distribute.Steps))
@@ -58,7 +59,7 @@ func (p *nodeProgress) show(node, word string, done int) {
 	if one == nil {
 		one = &nodeBar{}
 		one.word.Store(word)
-		one.bar = p.bars.AddBar(int64(len(distribute.Steps)), mpb.PrependDecorators(decor.Name(plain(node)+" ", decor.WCSyncSpaceR)),
+		one.bar = p.bars.AddBar(int64(len(distribute.Steps)), mpb.PrependDecorators(decor.Name(plain.Line(node)+" ", decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return fmt.Sprint(one.word.Load()) })))
 		p.of[node] = one
 	}

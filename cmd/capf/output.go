@@ -7,9 +7,8 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
-	"capf/runtime/capf"
+	"capf/internal/plain"
 )
 
 // list prints rows under columns: aligned on a terminal, tab-separated without one, as one JSON array of
@@ -49,7 +48,7 @@ func (l *list) add(values ...any) error {
 
 func (l *list) line(cells []string) {
 	for i, cell := range cells {
-		cells[i] = plain(cell)
+		cells[i] = plain.Line(cell)
 	}
 	if l.table != nil {
 		fmt.Fprintln(l.table, strings.Join(cells, "\t"))
@@ -105,22 +104,11 @@ func (l *list) close() error {
 	return l.out.Flush()
 }
 
-// plain takes from a text what would break a line or a terminal, or have it read in another order than it stands: it may
-// come from a phone or a file. Everything that is printed for people goes through here.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		if capf.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return ' '
-		}
-		return r
-	}, text)
-}
-
-// safeLine is plain, but leaves the tabs between columns.
+// safeLine is plain.Line, but leaves the tabs between columns. Everything that is printed for people goes through either.
 func safeLine(text string) string {
 	columns := strings.Split(text, "\t")
 	for i := range columns {
-		columns[i] = plain(columns[i])
+		columns[i] = plain.Line(columns[i])
 	}
 	return strings.Join(columns, "\t")
 }
@@ -162,6 +150,6 @@ func (a *app) fields(names []string, values []any) error {
 
 func writeFields(w io.Writer, names []string, values []any) {
 	for i, name := range names {
-		fmt.Fprintf(w, "%s\t%s\n", name, plain(fmt.Sprint(values[i])))
+		fmt.Fprintf(w, "%s\t%s\n", name, plain.Line(fmt.Sprint(values[i])))
 	}
 }

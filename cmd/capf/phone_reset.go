@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/daemon"
 	"capf/runtime/reset"
@@ -47,7 +48,7 @@ func (c *phoneResetCommand) Run(app *app) error {
 		}
 		if len(held.devices) > 0 {
 			app.say("warning: %s: the maintenance window is closed until %s, so that they will be told that nothing is pending",
-				counted(len(held.devices), "phone has", "phones have")+" to wait", capf.FormatTime(held.until))
+				plain.CountedAs(len(held.devices), "phone has", "phones have")+" to wait", capf.FormatTime(held.until))
 		}
 		run := &resetRun{app: app, store: store, outcomes: make(map[string]string)}
 		failure := run.reset(resetter, devices)

@@ -7,9 +7,9 @@ import (
 	"net"
 	"net/url"
 	"path"
-	"strings"
 	"time"
-	"unicode"
+
+	"capf/internal/plain"
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
@@ -154,14 +154,5 @@ func plainError(err error) error {
 	if err == nil {
 		return nil
 	}
-	text := strings.Map(func(char rune) rune {
-		if !unicode.IsPrint(char) {
-			return ' '
-		}
-		return char
-	}, err.Error())
-	if len(text) > maxRemoteText {
-		text = strings.ToValidUTF8(text[:maxRemoteText], "") + "…"
-	}
-	return &remoteError{text, err}
+	return &remoteError{plain.ClipTo(plain.Line(err.Error()), maxRemoteText), err}
 }

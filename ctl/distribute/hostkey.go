@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"capf/internal/plain"
+
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 )
@@ -163,9 +165,9 @@ func checkSFTPURL(address *url.URL) error {
 		return errors.New("the target has a password, which the store must not keep: leave it out, see the README for where it belongs")
 	case address.Hostname() == "" || address.Opaque != "":
 		return fmt.Errorf("target %s: write sftp://name@host:port/folder", address.Redacted())
-	case !plainWord(address.Hostname()) || !printable(address.User.Username()):
+	case !plainWord(address.Hostname()) || !plain.IsPrintable(address.User.Username()):
 		return fmt.Errorf("target %q: host or name has characters that it should not have", address.Redacted())
-	case !strings.HasPrefix(address.Path, "/") || !printable(address.Path):
+	case !strings.HasPrefix(address.Path, "/") || !plain.IsPrintable(address.Path):
 		return fmt.Errorf("target %s: the folder must be there and absolute: write sftp://name@host:port/folder", address.Redacted())
 	case address.RawQuery != "" || address.Fragment != "":
 		return fmt.Errorf("target %s: write %%3F and %%23 for ? and #", address.Redacted())
@@ -176,7 +178,7 @@ func checkSFTPURL(address *url.URL) error {
 }
 
 func plainWord(text string) bool {
-	return printable(text) && !strings.ContainsAny(text, " /\\'\"`$|*?,#@")
+	return plain.IsPrintable(text) && !strings.ContainsAny(text, " /\\'\"`$|*?,#@")
 }
 
 // hostAndPort gives the server's address as it is dialled.

@@ -9,8 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"capf/internal/plain"
 )
 
 // The folders below a target unless a node names others (cli.md, `node add`).
@@ -102,14 +102,10 @@ func cleanDir(dir, usual string) (string, error) {
 		return "", fmt.Errorf("%q: is absolute; it must lie below the target", dir)
 	case slices.Contains(parts, ".."):
 		return "", fmt.Errorf("%q: has `..`; it must lie below the target", dir)
-	case !printable(dir) || strings.Contains(dir, `\`):
+	case !plain.IsPrintable(dir) || strings.Contains(dir, `\`):
 		return "", fmt.Errorf("%q: has characters that no folder should have; separate with /", dir)
 	}
 	return path.Clean(dir), nil
-}
-
-func printable(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(char rune) bool { return !unicode.IsPrint(char) })
 }
 
 // Names that Windows gives to devices, whatever follows the first dot: the servers run it.
@@ -135,7 +131,7 @@ func CertificateFileName(commonName string) (string, error) {
 		problem = "is a folder's name"
 	case len(commonName) > longestCommonName:
 		problem = fmt.Sprintf("has more than %d bytes", longestCommonName)
-	case !printable(commonName) || strings.ContainsAny(commonName, `/\:<>"|?*`):
+	case !plain.IsPrintable(commonName) || strings.ContainsAny(commonName, `/\:<>"|?*`):
 		problem = "has characters that no file name should have"
 	case strings.TrimSpace(commonName) != commonName:
 		problem = "begins or ends with a space"

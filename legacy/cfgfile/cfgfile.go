@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy"
 	"capf/legacy/dialect"
 	"capf/legacy/text"
@@ -254,7 +255,7 @@ func (r *reader) cut(line string) (key, value string, at dialect.Span, problem s
 	case problem != "":
 		return "", "", at, problem
 	case len(row) != 2:
-		return "", "", at, fmt.Sprintf("has %s, a setting has 2", legacy.Counted(len(row), "column"))
+		return "", "", at, fmt.Sprintf("has %s, a setting has 2", plain.Counted(len(row), "column"))
 	case row[0] == "":
 		return "", "", at, "no key before the separator"
 	}

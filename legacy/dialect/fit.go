@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy"
 )
 
@@ -62,7 +63,7 @@ func (r *Reading) fits(all []*Reading) (problem string) {
 	}
 	if total := r.read.count + r.unread.count; r.read.count*10 < total*9 {
 		return fmt.Sprintf("reads %d of %s, fewer than nine in ten: %s",
-			r.read.count, legacy.Counted(total, "line"), strings.Join(r.reasons, ", "))
+			r.read.count, plain.Counted(total, "line"), strings.Join(r.reasons, ", "))
 	}
 	for _, other := range all {
 		if other == r {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"capf/legacy"
+	"capf/internal/plain"
 	"capf/legacy/dialect"
 	"capf/legacy/text"
 )
@@ -102,7 +102,7 @@ func (r *delimited) row(line text.Line) {
 	var problem string
 	r.cut, problem = r.dialect.CutRow(r.cut[:0], line.Text, r.separator)
 	if problem == "" && len(r.cut) != len(r.columns) {
-		problem = fmt.Sprintf("has %s, %s %d", legacy.Counted(len(r.cut), "column"), r.others, len(r.columns))
+		problem = fmt.Sprintf("has %s, %s %d", plain.Counted(len(r.cut), "column"), r.others, len(r.columns))
 	}
 	if problem != "" {
 		r.out.keep(line, problem, r.places(line))

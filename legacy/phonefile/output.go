@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy"
 	"capf/legacy/text"
 )
@@ -131,7 +132,7 @@ func (o *output) judgeColumns() {
 		misread := o.misread[name]
 		if total := o.records + misread; misread*10 > total {
 			o.warn(legacy.Position{File: o.file}, fmt.Sprintf("column %q was not understood in %d of %s: "+
-				"see whether the dialect describes it rightly", name, misread, legacy.Counted(total, "record")))
+				"see whether the dialect describes it rightly", name, misread, plain.Counted(total, "record")))
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy"
 	"capf/legacy/phonefile"
 	"capf/legacy/text"
@@ -160,7 +161,7 @@ func (f *File) tellColumns() {
 		list = strings.ToValidUTF8(list[:longest], "") + "…"
 	}
 	f.Findings = append(f.Findings, legacy.Finding{Position: legacy.Position{File: f.input.File, Line: f.header}, Severity: legacy.Note,
-		Reason: fmt.Sprintf("%s without a meaning to us, kept with the lines: %s", legacy.Counted(len(unknown), "column"), list)})
+		Reason: fmt.Sprintf("%s without a meaning to us, kept with the lines: %s", plain.Counted(len(unknown), "column"), list)})
 }
 
 // Items reads the list from its beginning: every line is part of a record, is kept aside, or carries no data. After an

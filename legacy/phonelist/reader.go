@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/legacy"
 	"capf/legacy/phonefile"
 	"capf/legacy/text"
@@ -127,7 +128,7 @@ func (r *reader) made(lines []text.Line, values []string, problem string) (*phon
 		values = values[:len(values)-1] // spreadsheets fill lines up
 	}
 	if problem == "" && len(values) != len(columns) {
-		problem = fmt.Sprintf("has %s, the header has %d", legacy.Counted(len(values), "column"), len(columns))
+		problem = fmt.Sprintf("has %s, the header has %d", plain.Counted(len(values), "column"), len(columns))
 	}
 	if problem == "" {
 		problem = contradiction(columns, values)

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -136,7 +137,7 @@ func (o Options) validate() error {
 		return err
 	}
 	for what, name := range map[string]string{"organization": o.Organization, "organizational unit": o.OrganizationalUnit} {
-		if len(name) > 64 || strings.ContainsFunc(name, capf.IsControl) {
+		if len(name) > 64 || strings.ContainsFunc(name, plain.IsControl) {
 			return &capf.Error{Code: capf.CodeInvalid, Message: what, Hint: "use at most 64 bytes, none of them a control character"}
 		}
 	}

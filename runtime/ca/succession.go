@@ -14,8 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"capf/internal/filelock"
 	"capf/runtime/capf"
 )
 
@@ -346,35 +345,21 @@ func (a *Authority) removeCertificate(directory string) (removed bool, err error
 
 // lockKeys lets one process at a time change which keys there are. Whoever only reads needs no lock: every
 // change is one rename.
-func lockKeys(directory string) (unlock func(), err error) {
+func lockKeys(directory string) (unlock func() error, err error) {
 	path := filepath.Join(directory, keyFolder)
-	folder, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	unlock, err = filelock.LockFolder(path, lockWithin)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, &capf.Error{Code: capf.CodeNotActivated, Message: "CAPF has no key and certificate in " + directory,
 			Hint: "make them with `capf init`"}
-	}
-	if err == nil {
-		err = flock(folder)
-	}
-	switch {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		_ = folder.Close()
+	case errors.Is(err, filelock.ErrHeld):
 		return nil, &capf.Error{Code: capf.CodeBusy, Message: "another command, or the service, is at the CAPF keys", Hint: "try again when that has ended"}
 	case err != nil:
 		return nil, &capf.Error{Code: capf.CodeUnavailable, Message: "lock " + path, Err: err, Hint: "check the folder's owner and mode"}
 	}
-	return func() { _ = folder.Close() }, nil // the lock goes with it
+	return unlock, nil
 }
 
 // lockWithin is how long a lock is waited for: the service needs it for a moment, when it starts and after each
 // activation. A command may have it for longer.
 const lockWithin = time.Second
-
-func flock(file *os.File) error {
-	for begin := time.Now(); ; time.Sleep(lockWithin / 100) {
-		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, unix.EWOULDBLOCK) || time.Since(begin) >= lockWithin {
-			return err
-		}
-	}
-}

@@ -309,7 +309,7 @@ func TestSuccessionWaitsForAMoment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(lockWithin/10, unlock)
+	time.AfterFunc(lockWithin/10, func() { _ = unlock() })
 	if err := (Succession{Directory: directory, Environment: clockAt(start), Keeper: &keeper{}}).Run(t.Context(), next); err != nil {
 		t.Error(err)
 	}

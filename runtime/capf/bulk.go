@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"capf/internal/plain"
 )
 
 // GenerateWord stands where an authentication string is to be generated.
@@ -115,10 +117,10 @@ func readHeader(header []string) ([]string, error) {
 	for i, name := range columns {
 		columns[i] = strings.TrimSpace(name)
 		if bulkColumns[columns[i]] == nil && !slices.Contains(ReportColumns, columns[i]) {
-			return nil, bulkError(1, fmt.Sprintf("column %q does not exist; separate columns with commas, and use device, operation, auth-mode, auth-string, key-size, completes-by, security-mode, lsc-hash, description", clip(name)), nil)
+			return nil, bulkError(1, fmt.Sprintf("column %q does not exist; separate columns with commas, and use device, operation, auth-mode, auth-string, key-size, completes-by, security-mode, lsc-hash, description", plain.Clip(name)), nil)
 		}
 		if slices.Contains(columns[:i], columns[i]) {
-			return nil, bulkError(1, fmt.Sprintf("column %q stands there twice", clip(name)), nil)
+			return nil, bulkError(1, fmt.Sprintf("column %q stands there twice", plain.Clip(name)), nil)
 		}
 	}
 	if !slices.Contains(columns, "device") {

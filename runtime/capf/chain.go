@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"capf/internal/plain"
 )
 
 // VerifyChain finds, among the anchors, the one that issued a phone's certificate. Phones of this age carry
@@ -22,7 +24,7 @@ func VerifyChain(leaf *x509.Certificate, anchors []*x509.Certificate, now time.T
 
 // FindIssuer is VerifyChain without the dates: who issued a certificate that is only looked at.
 func FindIssuer(leaf *x509.Certificate, anchors []*x509.Certificate) (*x509.Certificate, error) {
-	problem := errors.New("no trust anchor has the name of its issuer: " + clip(leaf.Issuer.String()))
+	problem := errors.New("no trust anchor has the name of its issuer: " + plain.Clip(leaf.Issuer.String()))
 	for _, anchor := range anchors {
 		if !bytes.Equal(anchor.RawSubject, leaf.RawIssuer) {
 			continue

@@ -5,8 +5,9 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"capf/internal/plain"
 )
 
 // PhoneChange is what an administrator asks of one phone; nil leaves a value alone.
@@ -149,7 +150,7 @@ func (p *Phone) end(ending Ending, now time.Time, by, detail string) *OperationR
 
 func (c PhoneChange) applySettings(p *Phone) error {
 	if c.Description != nil {
-		if len(*c.Description) > maxDescription || !utf8.ValidString(*c.Description) || strings.ContainsFunc(*c.Description, IsControl) {
+		if len(*c.Description) > maxDescription || !utf8.ValidString(*c.Description) || strings.ContainsFunc(*c.Description, plain.IsControl) {
 			return &Error{Code: CodeInvalid, Message: "description",
 				Hint: fmt.Sprintf("use at most %d bytes of UTF-8, none of them a control character", maxDescription)}
 		}
@@ -168,13 +169,6 @@ func (c PhoneChange) applySettings(p *Phone) error {
 		p.LSCHash = *c.LSCHash
 	}
 	return nil
-}
-
-// IsControl tells characters that a description and other names must not have: controls, those of C1 among them, which
-// terminals obey, and what turns the direction of the text that follows. Marks of direction are no such: Hebrew and
-// Arabic names have them.
-func IsControl(r rune) bool {
-	return unicode.IsControl(r) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' || r == '\u2028' || r == '\u2029'
 }
 
 // effect decides what becomes of the operation.

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"capf/internal/plain"
 )
 
 // Node is a server of the cluster.
@@ -28,7 +30,7 @@ const maxNodeName = 253 // of a DNS name
 func (n Node) Validate() error {
 	for _, name := range []string{n.Name, n.DNSName} {
 		if len(name) > maxNodeName || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' || r == '\\' }) {
-			return &Error{Code: CodeInvalid, Message: fmt.Sprintf("node name %q", clip(name)),
+			return &Error{Code: CodeInvalid, Message: fmt.Sprintf("node name %q", plain.Clip(name)),
 				Hint: "use a host name or address without spaces, slashes or control characters"}
 		}
 	}

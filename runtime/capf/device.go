@@ -3,6 +3,8 @@ package capf
 import (
 	"fmt"
 	"strings"
+
+	"capf/internal/plain"
 )
 
 const (
@@ -28,7 +30,7 @@ func ParseDevice(text string) (string, error) {
 		}
 	}
 	if !isPlainName(text) {
-		return "", &Error{Code: CodeInvalid, Message: fmt.Sprintf("device name %q", clip(text)),
+		return "", &Error{Code: CodeInvalid, Message: fmt.Sprintf("device name %q", plain.Clip(text)),
 			Hint: "use SEP and 12 hex digits, a MAC address, or 1 to 64 of A-Z a-z 0-9 . _ - that begin with a letter or digit"}
 	}
 	return text, nil
@@ -97,13 +99,4 @@ func isPlainName(text string) bool {
 
 func isAlphanumeric(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
-}
-
-// clip shortens hostile text before it goes into an error.
-func clip(text string) string {
-	const most = 80
-	if len(text) > most {
-		return text[:most] + "…"
-	}
-	return text
 }

@@ -5,6 +5,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"capf/internal/plain"
 )
 
 // PhoneFilter says which phones a list shows; a field that is empty or nil lets every phone through.
@@ -29,7 +31,7 @@ func (f PhoneFilter) Normalise() (PhoneFilter, error) {
 		return f, nil
 	}
 	if _, err := path.Match(f.Device, ""); err != nil {
-		return f, &Error{Code: CodeInvalid, Message: fmt.Sprintf("device pattern %q", clip(f.Device)),
+		return f, &Error{Code: CodeInvalid, Message: fmt.Sprintf("device pattern %q", plain.Clip(f.Device)),
 			Hint: "use * ? and [..], as in SEP0011*", Err: err}
 	}
 	return f, nil

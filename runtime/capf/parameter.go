@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"capf/internal/plain"
 )
 
 // Parameter describes a service or enterprise parameter (C1 to C9, B12).
@@ -85,7 +87,7 @@ func FindParameter(name string) (Parameter, error) {
 			return p, nil
 		}
 	}
-	return Parameter{}, &Error{Code: CodeInvalid, Message: fmt.Sprintf("parameter %q does not exist", clip(name)),
+	return Parameter{}, &Error{Code: CodeInvalid, Message: fmt.Sprintf("parameter %q does not exist", plain.Clip(name)),
 		Hint: "see `capf parameter list`"}
 }
 
@@ -93,7 +95,7 @@ func FindParameter(name string) (Parameter, error) {
 func (p Parameter) Normalise(value string) (string, error) {
 	normal, err := p.normalise(strings.TrimSpace(value))
 	if err != nil {
-		return "", &Error{Code: CodeInvalid, Message: fmt.Sprintf("parameter %s: %q", p.Name, clip(value)), Hint: err.Error()}
+		return "", &Error{Code: CodeInvalid, Message: fmt.Sprintf("parameter %s: %q", p.Name, plain.Clip(value)), Hint: err.Error()}
 	}
 	return normal, nil
 }
@@ -198,7 +200,7 @@ func backupSize(value string) (string, error) {
 
 func printable(value string) (string, error) {
 	const most = 255
-	if len(value) > most || !utf8.ValidString(value) || strings.ContainsFunc(value, IsControl) {
+	if len(value) > most || !utf8.ValidString(value) || strings.ContainsFunc(value, plain.IsControl) {
 		return "", fmt.Errorf("use at most %d bytes of UTF-8, none of them a control character", most)
 	}
 	return value, nil

@@ -3,6 +3,8 @@ package capf
 import (
 	"fmt"
 	"time"
+
+	"capf/internal/plain"
 )
 
 // FormatTime writes a time as RFC 3339 in UTC with whole seconds, and the zero time as nothing.
@@ -17,7 +19,7 @@ func FormatTime(t time.Time) string {
 func ParseTime(text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, &Error{Code: CodeInvalid, Message: fmt.Sprintf("time %q", clip(text)),
+		return time.Time{}, &Error{Code: CodeInvalid, Message: fmt.Sprintf("time %q", plain.Clip(text)),
 			Hint: "write it as 2026-01-31T22:00:00Z (RFC 3339)"}
 	}
 	return t.UTC().Truncate(time.Second), nil

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"capf/internal/plain"
 )
 
 // TraceLevel says how much is written down.
@@ -67,7 +69,7 @@ func ParseTraceSubject(text string) (string, error) {
 // Validate refuses a level that the subject cannot have.
 func (s TraceSetting) Validate() error {
 	if !slices.Contains(TraceLevels, s.Level) {
-		return &Error{Code: CodeInvalid, Message: fmt.Sprintf("level %q", clip(string(s.Level))), Hint: "use one of " + join(TraceLevels)}
+		return &Error{Code: CodeInvalid, Message: fmt.Sprintf("level %q", plain.Clip(string(s.Level))), Hint: "use one of " + join(TraceLevels)}
 	}
 	if s.Subject != TraceService && (s.Level == TraceWarn || s.Level == TraceError) {
 		return &Error{Code: CodeInvalid, Message: fmt.Sprintf("a trace of sessions at level %s", s.Level), Hint: "use debug, info or off"}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"capf/internal/plain"
 )
 
 // Operation is the certificate operation that is set for a phone (B1).
@@ -171,7 +173,7 @@ func (v *ClusterMode) UnmarshalText(text []byte) error {
 
 func oneOf[T ~string](target *T, what string, text []byte, values []T) error {
 	if !slices.Contains(values, T(text)) {
-		return &Error{Code: CodeInvalid, Message: fmt.Sprintf("%s %q", what, clip(string(text))),
+		return &Error{Code: CodeInvalid, Message: fmt.Sprintf("%s %q", what, plain.Clip(string(text))),
 			Hint: "use one of " + join(values)}
 	}
 	*target = T(text)

@@ -3,6 +3,8 @@ package capf
 import (
 	"fmt"
 	"time"
+
+	"capf/internal/plain"
 )
 
 // MigrationVerification is how a run compared with its sources when somebody had them read again.
@@ -25,10 +27,10 @@ func (v *MigrationVerification) OK() bool { return v.Differences == 0 && v.Other
 
 // String says what it found, for a person.
 func (v *MigrationVerification) String() string {
-	text := fmt.Sprintf("%s, %s, %s, %s kept aside compared: %s", Counted(v.Records, "record"), Counted(v.Phones, "phone"),
-		Counted(v.Certificates, "certificate"), Counted(v.KeptAside, "line"), Counted(v.Differences, "difference"))
+	text := fmt.Sprintf("%s, %s, %s, %s kept aside compared: %s", plain.Counted(v.Records, "record"), plain.Counted(v.Phones, "phone"),
+		plain.Counted(v.Certificates, "certificate"), plain.Counted(v.KeptAside, "line"), plain.Counted(v.Differences, "difference"))
 	if v.OtherSources > 0 {
-		text += fmt.Sprintf(", %s not as the run read them", Counted(v.OtherSources, "source"))
+		text += fmt.Sprintf(", %s not as the run read them", plain.Counted(v.OtherSources, "source"))
 	}
 	if v.Since > 0 {
 		text += fmt.Sprintf(", %d changed since", v.Since)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // a zone that was accepted is there on every machine
+
+	"capf/internal/plain"
 )
 
 // Window is the maintenance window (A5): the times of the day, on some days of the week, at which phones
@@ -98,7 +100,7 @@ func parseDays(text string) (days [7]bool, err error) {
 func parseZone(name string) (*time.Location, error) {
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "Local" { // time.Local.String() is the zone's own name where $TZ gives one
-		return nil, fmt.Errorf("zone %q is not in the time zone database: use a name as Europe/Rome, or UTC", clip(name))
+		return nil, fmt.Errorf("zone %q is not in the time zone database: use a name as Europe/Rome, or UTC", plain.Clip(name))
 	}
 	return zone, nil
 }
@@ -273,7 +275,7 @@ func windowValue(value string) (string, error) {
 func (p Parameters) Window() (Window, error) {
 	window, err := ParseWindow(p.Get(ParamWindow), time.Local)
 	if err != nil {
-		return Window{}, &Error{Code: CodeInvalid, Message: "parameter " + ParamWindow + ": " + strconv.Quote(clip(p.Get(ParamWindow))),
+		return Window{}, &Error{Code: CodeInvalid, Message: "parameter " + ParamWindow + ": " + strconv.Quote(plain.Clip(p.Get(ParamWindow))),
 			Hint: "set it anew with `capf parameter set`", Err: err}
 	}
 	return window, nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -46,7 +47,7 @@ func (f *Facts) migrated() finding {
 	}
 	var runs []string
 	for _, run := range f.standing() {
-		runs = append(runs, fmt.Sprintf("run %d of %s took %s from %s", run.ID, capf.FormatTime(run.AppliedAt), capf.Counted(run.Counts.New+run.Counts.Updated, "phone"), machines(run)))
+		runs = append(runs, fmt.Sprintf("run %d of %s took %s from %s", run.ID, capf.FormatTime(run.AppliedAt), plain.Counted(run.Counts.New+run.Counts.Updated, "phone"), machines(run)))
 	}
 	return done(strings.Join(runs, "; "))
 }
@@ -111,10 +112,10 @@ func inspecting(run capf.MigrationRun) string {
 // leftBy says what of a run a person should look at.
 func leftBy(run capf.MigrationRun) (open []string) {
 	if kept := run.Counts.KeptAside; kept > 0 {
-		open = append(open, capf.Counted(kept, "line")+" kept aside")
+		open = append(open, plain.Counted(kept, "line")+" kept aside")
 	}
 	if conflicts := run.Counts.Conflicts; conflicts > 0 {
-		open = append(open, capf.Counted(conflicts, "conflict")+" decided")
+		open = append(open, plain.Counted(conflicts, "conflict")+" decided")
 	}
 	if missing := len(run.Missing); missing > 0 {
 		open = append(open, fmt.Sprintf("%d missing and accepted", missing))
@@ -194,7 +195,7 @@ func (f *Facts) service() finding {
 	case f.Service.Problem != "":
 		return unknown("a service runs, but could not be asked: "+f.Service.Problem, "see its log")
 	}
-	return done("it runs and answers, with " + capf.Counted(f.Service.Sessions, "session"))
+	return done("it runs and answers, with " + plain.Counted(f.Service.Sessions, "session"))
 }
 
 func (f *Facts) publisher() *capf.Node {

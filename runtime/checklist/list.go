@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -42,11 +43,11 @@ func (f *Facts) nodes() finding {
 	case len(f.Nodes) == 0:
 		return toDo("no server is known", add+", the publisher with --publisher")
 	case f.publisher() == nil:
-		return toDo(capf.Counted(len(f.Nodes), "server")+", none of them the publisher", add+" with --publisher")
+		return toDo(plain.Counted(len(f.Nodes), "server")+", none of them the publisher", add+" with --publisher")
 	case len(bare) > 0:
 		return toDo("without a certificate, and so in no list: "+strings.Join(bare, ", "), "`capf node remove NAME` and "+add)
 	}
-	return done(fmt.Sprintf("%s, the publisher is %s", capf.Counted(len(f.Nodes), "server"), f.publisher().Name))
+	return done(fmt.Sprintf("%s, the publisher is %s", plain.Counted(len(f.Nodes), "server"), f.publisher().Name))
 }
 
 // list looks at the newest list alone, not at where it is.
@@ -86,7 +87,7 @@ func (f *Facts) servers() finding {
 	}
 	lists, certificates := f.held()
 	evidence := fmt.Sprintf("CAPF record in the CTL version %d of %s, on %d of %s; the CAPF certificate on %d of %d", f.List.Version,
-		capf.FormatTime(f.List.SignedAt), lists, capf.Counted(len(f.Servers), "node"), certificates, len(f.Servers))
+		capf.FormatTime(f.List.SignedAt), lists, plain.Counted(len(f.Servers), "node"), certificates, len(f.Servers))
 	if lists == len(f.Servers) && certificates == len(f.Servers) {
 		return done(evidence)
 	}
@@ -134,7 +135,7 @@ func (f *Facts) lacking() string {
 func (f *Facts) inFolders() finding {
 	all := f.servers()
 	if _, certificates := f.held(); len(f.Servers) > 0 && certificates == len(f.Servers) {
-		return done(fmt.Sprintf("on %d of %s", certificates, capf.Counted(len(f.Servers), "node")))
+		return done(fmt.Sprintf("on %d of %s", certificates, plain.Counted(len(f.Servers), "node")))
 	}
 	return all
 }

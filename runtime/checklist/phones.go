@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -39,7 +40,7 @@ func (f *Facts) phonesHold() finding {
 	if f.all() == 0 {
 		return toDo("no phone is in the store", "`capf migrate plan SOURCE…`, `capf bulk apply FILE` or `capf phone add DEVICE`")
 	}
-	words := []string{capf.Counted(f.all(), "phone")}
+	words := []string{plain.Counted(f.all(), "phone")}
 	for _, status := range capf.LSCStatuses {
 		if number := f.withLSC(status); number > 0 {
 			words = append(words, fmt.Sprintf("LSC %s: %d", status, number))
@@ -74,13 +75,13 @@ func (f *Facts) operations() finding {
 	case f.all() == 0:
 		return toDo("no phone is in the store", "see step 1.1 of `capf checklist`")
 	case lacking > 0:
-		return toDo(capf.Counted(lacking, "phone")+" without a valid LSC and without an operation", set+" (`capf report --lsc-status none`, `expired`)")
+		return toDo(plain.Counted(lacking, "phone")+" without a valid LSC and without an operation", set+" (`capf report --lsc-status none`, `expired`)")
 	case never == f.all():
 		return toDo("no operation was ever set", set)
 	}
-	evidence := capf.Counted(open, "operation") + " open"
+	evidence := plain.Counted(open, "operation") + " open"
 	if idle := f.many(func(p *capf.Phone) bool { return p.LSCStatus(f.At.Now) == capf.LSCUnknown && !f.isOpen(p) }); idle > 0 {
-		return unknown(fmt.Sprintf("%s; %s of which no LSC is known, and nothing is set", evidence, capf.Counted(idle, "phone")), set)
+		return unknown(fmt.Sprintf("%s; %s of which no LSC is known, and nothing is set", evidence, plain.Counted(idle, "phone")), set)
 	}
 	return done(evidence + "; every other phone has an LSC, or none by choice")
 }
@@ -92,14 +93,14 @@ func (f *Facts) waitingForString() int {
 
 func (f *Facts) report() finding {
 	if waiting := f.waitingForString(); waiting > 0 {
-		return unknown(capf.Counted(waiting, "authentication string")+" for the people at the phones", "`capf report --csv FILE --status pending`, to be kept in a safe place")
+		return unknown(plain.Counted(waiting, "authentication string")+" for the people at the phones", "`capf report --csv FILE --status pending`, to be kept in a safe place")
 	}
 	return done("no authentication string waits to be given to anybody")
 }
 
 func (f *Facts) stringsEntered() finding {
 	if waiting := f.waitingForString(); waiting > 0 {
-		return toDo(capf.Counted(waiting, "phone")+" waiting for a string",
+		return toDo(plain.Counted(waiting, "phone")+" waiting for a string",
 			"on the phone: Settings, Security Configuration, LSC, Update, the string, Submit; before that `capf checklist DEVICE`")
 	}
 	return done("no phone waits for a string")

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -42,7 +43,7 @@ func (s *Summary) Err() error {
 	if s.Succeeded == s.Phones {
 		return nil
 	}
-	err := fmt.Errorf("%d of %s did not get what they asked for", s.Phones-s.Succeeded, capf.Counted(s.Phones, "phone"))
+	err := fmt.Errorf("%d of %s did not get what they asked for", s.Phones-s.Succeeded, plain.Counted(s.Phones, "phone"))
 	if s.NotRun > 0 {
 		err = fmt.Errorf("%w (%d were not run)", err, s.NotRun)
 	}

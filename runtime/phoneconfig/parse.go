@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
+
+	"capf/internal/plain"
 )
 
 // Limits on what is read.
@@ -106,15 +107,7 @@ func reason(err error) string {
 	if errors.As(err, &syntax) {
 		text = syntax.Msg
 	}
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return strings.Map(func(char rune) rune {
-		if unicode.IsControl(char) {
-			return ' '
-		}
-		return char
-	}, text)
+	return plain.Line(plain.ClipTo(text, most))
 }
 
 func (p *parsing) at() int { return p.offset + int(p.decoder.InputOffset()) }
@@ -122,7 +115,7 @@ func (p *parsing) at() int { return p.offset + int(p.decoder.InputOffset()) }
 func (p *parsing) finish() (*element, error) {
 	switch {
 	case len(p.stack) > 0:
-		return nil, faultf(len(p.document), "not well-formed: the document ends within %s", clip(p.stack[len(p.stack)-1].name))
+		return nil, faultf(len(p.document), "not well-formed: the document ends within %s", quote(p.stack[len(p.stack)-1].name))
 	case p.root == nil:
 		return nil, faultf(len(p.document), "the document has no element")
 	}
@@ -184,7 +177,7 @@ func (p *parsing) start(token xml.StartElement, place span) error {
 	case p.root != nil:
 		return errors.New("not well-formed: a second element beside the root")
 	case name != rootElement:
-		return fmt.Errorf("the root is %s, not %s: this is no configuration of a phone", clip(name), rootElement)
+		return fmt.Errorf("the root is %s, not %s: this is no configuration of a phone", quote(name), rootElement)
 	default:
 		p.root = found
 	}
@@ -207,7 +200,7 @@ func checkAttributes(attributes []xml.Attr) error {
 	seen := make(map[xml.Name]bool, len(attributes))
 	for _, attribute := range attributes {
 		if seen[attribute.Name] {
-			return fmt.Errorf("not well-formed: attribute %s is there twice", clip(rawName(attribute.Name)))
+			return fmt.Errorf("not well-formed: attribute %s is there twice", quote(rawName(attribute.Name)))
 		}
 		seen[attribute.Name] = true
 	}
@@ -216,11 +209,11 @@ func checkAttributes(attributes []xml.Attr) error {
 
 func (p *parsing) end(name string, place span) error {
 	if len(p.stack) == 0 {
-		return fmt.Errorf("not well-formed: the end of %s, which has not begun", clip(name))
+		return fmt.Errorf("not well-formed: the end of %s, which has not begun", quote(name))
 	}
 	top := p.stack[len(p.stack)-1]
 	if top.name != name {
-		return fmt.Errorf("not well-formed: the end of %s within %s", clip(name), clip(top.name))
+		return fmt.Errorf("not well-formed: the end of %s within %s", quote(name), quote(top.name))
 	}
 	p.stack = p.stack[:len(p.stack)-1]
 	if top.element != nil {
@@ -245,11 +238,5 @@ func (p *parsing) text(text xml.CharData, place span) error {
 	return nil
 }
 
-// clip quotes a name from a document for an error.
-func clip(text string) string {
-	const most = 60
-	if len(text) > most {
-		return fmt.Sprintf("%q…", text[:most])
-	}
-	return fmt.Sprintf("%q", text)
-}
+// quote is a name from a document in an error.
+func quote(name string) string { return plain.QuoteTo(name, 60) }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"unicode"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -63,9 +64,7 @@ func (s Settings) Validate() error {
 		return fmt.Errorf("security mode %q: a phone has no number for it", s.SecurityMode)
 	case s.Port < 1 || s.Port > 65535:
 		return fmt.Errorf("port %d: use 1 to 65535", s.Port)
-	case s.Server == "" || len(s.Server) > maxServer || strings.ContainsFunc(s.Server, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == unicode.ReplacementChar
-	}):
+	case s.Server == "" || len(s.Server) > maxServer || !plain.IsWord(s.Server):
 		return fmt.Errorf("server %q: give the name or address by which phones reach the publisher", s.Server)
 	}
 	return nil

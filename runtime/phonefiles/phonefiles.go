@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -61,7 +62,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.Observe != nil {
 		h.Observe(kind, answer.status)
 	}
-	h.Log.Debug("a file was asked for", "address", r.RemoteAddr, "method", clip(r.Method), "name", clip(r.RequestURI),
+	h.Log.Debug("a file was asked for", "address", r.RemoteAddr, "method", plain.Clip(r.Method), "name", plain.Clip(r.RequestURI),
 		"status", answer.status, "bytes", answer.bytes)
 }
 
@@ -160,12 +161,3 @@ func (a *answer) Write(data []byte) (int, error) {
 
 // Unwrap is for http.ResponseController.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
-
-// clip shortens what a stranger sent before it goes into the log.
-func clip(text string) string {
-	const most = 100
-	if len(text) > most {
-		return text[:most] + "…"
-	}
-	return text
-}

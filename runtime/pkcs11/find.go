@@ -10,6 +10,7 @@ import (
 	"github.com/ThalesGroup/crypto11"
 	p11 "github.com/miekg/pkcs11"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -59,7 +60,7 @@ func (c *connection) findKey(uri URI, public *rsa.PublicKey) (*openKey, error) {
 func names(keys []*openKey) string {
 	var all []string
 	for _, key := range keys {
-		all = append(all, fmt.Sprintf("object=%s;id=%s (%d bits)", clip(string(key.label)), escapeAll(key.id[:min(len(key.id), 32)]), key.public.N.BitLen()))
+		all = append(all, fmt.Sprintf("object=%s;id=%s (%d bits)", plain.ClipTo(plain.Line(string(key.label)), 64), escapeAll(key.id[:min(len(key.id), 32)]), key.public.N.BitLen()))
 	}
 	return strings.Join(all, ", ")
 }

@@ -9,6 +9,7 @@ import (
 
 	p11 "github.com/miekg/pkcs11"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -34,15 +35,9 @@ const unlimited = ^uint(0)
 func (s Slot) String() string {
 	name := fmt.Sprintf("token %q", s.Label)
 	if s.Serial != "" {
-		name += fmt.Sprintf(", serial number %s", clip(s.Serial))
+		name += fmt.Sprintf(", serial number %s", plain.ClipTo(plain.Line(s.Serial), 64))
 	}
-	return name + fmt.Sprintf(", in slot %d (%s)", s.ID, clip(s.Description))
-}
-
-// clip makes text of a module fit for a line.
-func clip(text string) string {
-	quoted := fmt.Sprintf("%.64q", text)
-	return quoted[1 : len(quoted)-1]
+	return name + fmt.Sprintf(", in slot %d (%s)", s.ID, plain.ClipTo(plain.Line(s.Description), 64))
 }
 
 // find gives the one token that a URI names.
@@ -144,16 +139,16 @@ func describe(module *p11.Ctx, id uint) (Slot, error) {
 	if err != nil {
 		return Slot{}, err
 	}
-	slot := Slot{ID: id, Label: plain(token.Label), Serial: plain(token.SerialNumber), Manufacturer: plain(token.ManufacturerID),
-		Model: plain(token.Model), flags: token.Flags, sessions: token.MaxRwSessionCount}
+	slot := Slot{ID: id, Label: trimmed(token.Label), Serial: trimmed(token.SerialNumber), Manufacturer: trimmed(token.ManufacturerID),
+		Model: trimmed(token.Model), flags: token.Flags, sessions: token.MaxRwSessionCount}
 	if slot.sessions == p11.CK_EFFECTIVELY_INFINITE {
 		slot.sessions = unlimited // as is CK_UNAVAILABLE_INFORMATION
 	}
 	if info, err := module.GetSlotInfo(id); err == nil {
-		slot.Description = plain(info.SlotDescription)
+		slot.Description = trimmed(info.SlotDescription)
 	}
 	return slot, nil
 }
 
-// plain takes the padding off a text of a module.
-func plain(text string) string { return strings.TrimRight(text, " \x00") }
+// trimmed takes the padding off a text of a module.
+func trimmed(text string) string { return strings.TrimRight(text, " \x00") }

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"capf/internal/plain"
 )
 
 // Scheme begins every URI of RFC 7512.
@@ -100,7 +100,7 @@ func (u *URI) setPath(name, value string) error {
 		if value == "" {
 			return fmt.Errorf("%q is empty", name)
 		}
-		if !isText(value) {
+		if !plain.IsPrintable(value) {
 			return fmt.Errorf("%q is no printable text", name)
 		}
 		*field = value
@@ -130,7 +130,7 @@ func (u *URI) setPath(name, value string) error {
 func (u *URI) setQuery(name, value string) error {
 	switch name {
 	case "module-path":
-		if !isText(value) {
+		if !plain.IsPrintable(value) {
 			return errors.New(`"module-path" is no printable text`)
 		}
 		u.Module = value
@@ -141,11 +141,6 @@ func (u *URI) setQuery(name, value string) error {
 		return errors.New(`"module-name": give module-path, the absolute path of the library, so that always the same one is loaded`)
 	}
 	return fmt.Errorf("%.40q is not known here: use module-path", name)
-}
-
-// isText reports whether something may stand in a line for people.
-func isText(value string) bool {
-	return utf8.ValidString(value) && !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // unescape takes percent-encoding off, and refuses what RFC 7512 does not allow unencoded.

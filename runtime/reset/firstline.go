@@ -2,7 +2,8 @@ package reset
 
 import (
 	"strings"
-	"unicode"
+
+	"capf/internal/plain"
 )
 
 const maxLine = 160 // bytes
@@ -31,11 +32,5 @@ func (f *firstLine) Write(text []byte) (int, error) {
 
 // String gives the line without anything that a terminal or a log would take for more than text.
 func (f *firstLine) String() string {
-	text := strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(string(f.kept), "?"))
-	return strings.TrimSpace(text)
+	return strings.TrimSpace(plain.Line(string(f.kept)))
 }

@@ -1,8 +1,7 @@
 package store
 
 import (
-	"strings"
-
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -23,14 +22,4 @@ func ClipAttempt(attempt capf.Attempt) capf.Attempt {
 	return attempt
 }
 
-func clip(text string) string {
-	if len(text) > maxAttemptText {
-		text = text[:maxAttemptText]
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-}
+func clip(text string) string { return plain.ClipTo(plain.Line(text), maxAttemptText) }

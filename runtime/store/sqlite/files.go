@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
+	"capf/internal/filelock"
 	"capf/runtime/capf"
 )
 
@@ -105,20 +105,10 @@ func removeFile(path string) error {
 // lockFolder lets one process at a time make or upgrade a store. The lock is on the folder itself, so
 // that nothing stays behind, and ends with unlock or the process.
 func lockFolder(path string) (unlock func() error, err error) {
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
+	if unlock, err = filelock.LockFolder(filepath.Dir(path), math.MaxInt64); err != nil {
 		return nil, fileError(path, err)
 	}
-	for {
-		err = unix.Flock(int(folder.Fd()), unix.LOCK_EX)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(fileError(path, err), folder.Close())
-	}
-	return folder.Close, nil
+	return unlock, nil
 }
 
 func missing(path string) error {

@@ -74,7 +74,7 @@ func resets(s *suite) {
 	done := capf.Reset{Device: device(1), At: Start, By: capf.ActorWindow}
 	failed := capf.Reset{Device: device(2), At: Start, By: "alice", Problem: "no\x1b route"}
 	s.must(s.RecordResets(s.ctx, []capf.Reset{done, failed, {Device: device(3), At: Start, By: "alice"}}))
-	failed.Problem = "no? route"
+	failed.Problem = "no  route"
 	for name, want := range map[string]*capf.Reset{device(1): &done, device(2): &failed, device(3): nil} {
 		got, err := s.LastReset(s.ctx, name)
 		s.must(err)
@@ -83,7 +83,7 @@ func resets(s *suite) {
 	audit, err := s.Audit(s.ctx, 2)
 	s.must(err)
 	s.equal("audit", audit, []capf.AuditEntry{
-		{At: Start, Actor: "alice", Action: "phone reset", Subject: device(2), Detail: "no? route"},
+		{At: Start, Actor: "alice", Action: "phone reset", Subject: device(2), Detail: "no  route"},
 		{At: Start, Actor: capf.ActorWindow, Action: "phone reset", Subject: device(1)}})
 	done.At = done.At.Add(time.Hour)
 	s.must(s.RecordResets(s.ctx, []capf.Reset{done}))
