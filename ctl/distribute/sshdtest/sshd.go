@@ -131,6 +131,9 @@ func (s *Server) configuration() string {
 		"AuthorizedKeysFile " + Quote(filepath.Join(s.folder, authorized)), "StrictModes no", "PermitRootLogin yes", "UsePAM no",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "UseDNS no", "PrintMotd no", "PrintLastLog no",
 		"MaxStartups 100", "Subsystem sftp " + subsystem,
+		// A bash that sshd starts reads ~/.bashrc, unless it takes itself for an inner shell. What stands there can wait for a
+		// lock, and would leave it behind when it is killed.
+		"SetEnv SHLVL=1",
 	}, s.options.Settings...)
 	return strings.Join(lines, "\n") + "\n"
 }
