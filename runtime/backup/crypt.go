@@ -50,6 +50,23 @@ func ReadIdentities(path string) ([]age.Identity, error) {
 	return identities, nil
 }
 
+// encrypted has something written through age, or as it is where there is no recipient.
+func encrypted(out io.Writer, recipients []age.Recipient, write func(io.Writer) error) error {
+	buffered := bufio.NewWriterSize(out, 1<<16)
+	plain, finish := io.Writer(buffered), func() error { return nil }
+	if len(recipients) > 0 {
+		sealed, err := age.Encrypt(buffered, recipients...)
+		if err != nil {
+			return fmt.Errorf("encrypt: %w", err)
+		}
+		plain, finish = sealed, sealed.Close
+	}
+	if err := write(plain); err != nil {
+		return err
+	}
+	return errors.Join(finish(), buffered.Flush())
+}
+
 // decrypted gives what is to be read as a backup, and whether it was encrypted.
 func decrypted(in io.Reader, identities []age.Identity) (plain io.Reader, was bool, err error) {
 	buffered := bufio.NewReaderSize(in, 1<<16)

@@ -3,7 +3,6 @@ package backup
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +26,7 @@ func TestEveryByte(t *testing.T) {
 				t.Helper()
 				plain, _, err := decrypted(bytes.NewReader(content), []age.Identity{key})
 				if err == nil {
-					err = Read(plain, new(collector), nil)
+					_, _, err = readAll(plain)
 				}
 				if err == nil {
 					t.Fatalf("%s is not noticed", what)
@@ -86,13 +85,21 @@ type forged struct {
 // sealed puts the right end behind an archive.
 func sealed(t testing.TB, body []byte) []byte {
 	t.Helper()
-	sum := sha256.Sum256(body)
-	end, err := tail(sum[:], made)
-	if err != nil {
+	out := bytes.NewBuffer(bytes.Clone(body))
+	archive := tar.NewWriter(out)
+	end := digestOf(body) + "\n"
+	err := archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: digestName, Size: int64(len(end)), Mode: 0o600, ModTime: made})
+	if err == nil {
+		_, err = io.WriteString(archive, end)
+	}
+	if err := errors.Join(err, archive.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return append(bytes.Clone(body), end...)
+	return out.Bytes()
 }
+
+// padding is how many zeros follow a file of that size in an archive.
+func padding(size int64) int64 { return -size & (block - 1) }
 
 func regular(name, content string) forged {
 	return forged{tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(content))}, content}
@@ -167,48 +174,54 @@ func TestForgeIsAccepted(t *testing.T) {
 	}
 }
 
-// collector is a receiver that keeps everything.
-type collector struct {
-	manifest Manifest
-	content  map[string][]byte
+// collected is what a member is written to, for a test.
+type collected struct {
+	bytes.Buffer
+	closed bool
 }
 
-func (c *collector) Begin(manifest Manifest) error {
-	c.manifest, c.content = manifest, make(map[string][]byte)
-	return nil
+func (c *collected) Close() error { c.closed = true; return nil }
+
+// readAll reads a backup into memory.
+func readAll(in io.Reader) (manifest Manifest, content map[string]*collected, err error) {
+	content = map[string]*collected{}
+	err = Read(in, func(read Manifest) error { manifest = read; return nil }, func(member Member) (io.WriteCloser, error) {
+		content[member.Name] = new(collected)
+		return content[member.Name], nil
+	}, nil)
+	return manifest, content, err
 }
 
-func (c *collector) Member(member Member, content io.Reader) (err error) {
-	c.content[member.Name], err = io.ReadAll(content)
-	return err
-}
-
-// A receiver that fails is not mistaken for a damaged backup, nor one that gives up for a whole one.
-func TestReceiverFails(t *testing.T) {
+// A place for members that fails is not mistaken for a damaged backup, wherever it fails.
+func TestPlaceFails(t *testing.T) {
 	raw := backupOf(t, small)
-	full := errors.New("disk full")
-	for _, early := range []bool{true, false} {
-		if err := Read(bytes.NewReader(raw), failingReceiver{full, early}, nil); !errors.Is(err, full) {
-			t.Errorf("got %v", err)
+	full := &capf.Error{Code: capf.CodeUnavailable, Message: "disk full"}
+	for _, at := range []string{"begin", "create", "write", "close"} {
+		failing := func(here string) error {
+			if here == at {
+				return full
+			}
+			return nil
 		}
-		if err := Read(bytes.NewReader(raw), failingReceiver{nil, early}, nil); (err != nil) != early {
-			t.Errorf("read to the end: %t, got %v", !early, err)
+		err := Read(bytes.NewReader(raw), func(Manifest) error { return failing("begin") }, func(Member) (io.WriteCloser, error) {
+			return failingPlace{failing("write"), failing("close")}, failing("create")
+		}, nil)
+		if err == nil || !strings.Contains(err.Error(), "disk full") || strings.Contains(err.Error(), "damaged") {
+			t.Errorf("%s: got %v", at, err)
 		}
 	}
 }
 
-type failingReceiver struct {
-	err   error
-	early bool
+type failingPlace struct{ write, close error }
+
+func (f failingPlace) Write(content []byte) (int, error) {
+	if f.write != nil {
+		return 0, f.write
+	}
+	return len(content), nil
 }
 
-func (failingReceiver) Begin(Manifest) error { return nil }
-func (f failingReceiver) Member(_ Member, content io.Reader) error {
-	if !f.early {
-		_, _ = io.Copy(io.Discard, content)
-	}
-	return f.err
-}
+func (f failingPlace) Close() error { return f.close }
 
 // FuzzRead has anything for a backup, with the digest at its end put right: what is taken is what Write writes.
 func FuzzRead(f *testing.F) {
@@ -221,13 +234,13 @@ func FuzzRead(f *testing.F) {
 		if len(raw) > end {
 			raw = sealed(t, raw[:len(raw)-end])
 		}
-		var found collector
-		if err := Read(bytes.NewReader(raw), &found, nil); err != nil {
+		manifest, content, err := readAll(bytes.NewReader(raw))
+		if err != nil {
 			return
 		}
 		var again bytes.Buffer
-		err := Write(&again, found.manifest, func(member Member) (io.ReadCloser, error) {
-			return io.NopCloser(bytes.NewReader(found.content[member.Name])), nil
+		err = Write(&again, manifest, func(member Member) (io.ReadCloser, error) {
+			return io.NopCloser(content[member.Name]), nil
 		}, nil)
 		if err != nil || !bytes.Equal(raw, again.Bytes()) {
 			t.Errorf("what was read is written as something else: %v", err)

@@ -94,24 +94,31 @@ func notEmpty(data string) error {
 }
 
 // restore fills the folder and sees that it is what the manifest says.
-func (t Target) restore(ctx context.Context, in io.Reader, folder string) (Manifest, error) {
-	into, err := newUnpacking(folder, t.Begin)
+func (t Target) restore(ctx context.Context, in io.Reader, folder string) (manifest Manifest, err error) {
+	into, err := openUnpacked(folder)
 	if err != nil {
 		return Manifest{}, err
 	}
-	defer into.root.Close()
-	if err := Read(in, into, t.Progress); err != nil {
+	defer into.Close()
+	err = Read(in, func(read Manifest) error {
+		manifest = read
+		if t.Begin == nil {
+			return nil
+		}
+		return t.Begin(read)
+	}, into.create, t.Progress)
+	if err != nil {
 		return Manifest{}, err
 	}
 	found, err := t.Inspect(ctx, folder)
 	if err != nil {
 		return Manifest{}, err
 	}
-	if found != into.manifest.Contents {
+	if found != manifest.Contents {
 		return Manifest{}, &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("the backup says of itself schema %d and CAPF %q, but holds schema %d and CAPF %q",
-			into.manifest.Schema, into.manifest.Identity, found.Schema, found.Identity), Hint: "this is no backup that capf made"}
+			manifest.Schema, manifest.Identity, found.Schema, found.Identity), Hint: "this is no backup that capf made"}
 	}
-	return into.manifest, into.sync()
+	return manifest, into.sync()
 }
 
 // moveInto gives the folder the name of the data directory, which the system takes away in the same step if it
@@ -128,6 +135,74 @@ func moveInto(folder, data string) error {
 	}
 	if err != nil {
 		return folderError(data, err)
+	}
+	return nil
+}
+
+// unpacked is the folder that a backup is read into. It is written through os.Root, although Kept lets no name through that
+// would lead out of it.
+type unpacked struct{ *os.Root }
+
+func openUnpacked(folder string) (unpacked, error) {
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return unpacked{}, folderError(folder, err)
+	}
+	for _, name := range []string{KeyFolder, TraceFolder} {
+		if err := errors.Join(root.Mkdir(name, 0o700), root.Chmod(name, 0o700)); err != nil {
+			return unpacked{}, errors.Join(folderError(name, err), root.Close())
+		}
+	}
+	return unpacked{root}, nil
+}
+
+// create makes the file of a member.
+func (u unpacked) create(member Member) (io.WriteCloser, error) {
+	file, err := u.OpenFile(filepath.FromSlash(member.Name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err == nil {
+		err = file.Chmod(0o600)
+	}
+	if err != nil {
+		return nil, fileError(member.Name, err)
+	}
+	return newFile{file, member.Name}, nil
+}
+
+// newFile says of its errors that they are not those of the backup that is read.
+type newFile struct {
+	*os.File
+	name string
+}
+
+func (f newFile) Write(content []byte) (int, error) {
+	n, err := f.File.Write(content)
+	if err != nil {
+		err = fileError(f.name, err)
+	}
+	return n, err
+}
+
+func (f newFile) Close() error {
+	if err := f.File.Close(); err != nil {
+		return fileError(f.name, err)
+	}
+	return nil
+}
+
+// sync brings everything to disk; file by file that takes minutes with the traces of 100,000 phones. A data
+// directory without keys or traces is without those folders.
+func (u unpacked) sync() error {
+	for _, name := range []string{TraceFolder, KeyFolder} {
+		if err := u.Remove(name); err != nil && !errors.Is(err, fs.ErrExist) { // it is not empty
+			return folderError(name, err)
+		}
+	}
+	folder, err := u.Open(".")
+	if err != nil {
+		return folderError(u.Name(), err)
+	}
+	if err := errors.Join(unix.Syncfs(int(folder.Fd())), folder.Close()); err != nil {
+		return folderError(u.Name(), err)
 	}
 	return nil
 }

@@ -1,25 +1,109 @@
+// Package backup puts everything of a data directory that is needed to go on elsewhere into one file, and makes
+// a data directory from such a file.
+//
+// A backup is a plain tar archive, or that archive encrypted by age (https://age-encryption.org/v1). Its first
+// member is the manifest, which says what must follow: name, size and SHA-256 of each member, in their order.
+// Its last member is the SHA-256 of all bytes before it. Nothing else is left open: headers, padding and the
+// end are what archive/tar writes for that manifest, and the reader compares them byte by byte. So a single
+// changed bit is found wherever it is, and there is no room for links, devices, sparse files or names that lead
+// out of the directory. In need the file can be taken apart with tar(1).
+//
+// What belongs in a backup (Kept) comes from the files that cli.md and the README name: the store, the CAPF keys
+// and certificates, and what a Troubleshoot fetched. Locks, the socket, the WAL, traces of sessions, copies from
+// before an upgrade and earlier backups do not.
 package backup
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 	"time"
-	"unicode"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
+
+// The names in a data directory that a backup knows.
+const (
+	StoreName   = "capf.db"
+	KeyFolder   = "keys"
+	TraceFolder = "traces"
+
+	certificateName   = "CAPF.cer"
+	knownHostsName    = "known_hosts" // by which servers are known to the distribution
+	certificateSuffix = ".0"          // behind the common name
+	keySuffix         = ".pem"
+)
+
+// maxSmallFile is how large everything but the store may be, in bytes.
+const maxSmallFile = 1 << 20
+
+// longestName leaves `.0` room in the 255 bytes that file systems give a name.
+const longestName = 250
+
+// Kept reports whether a file of a data directory belongs into a backup, by its path below the directory, with
+// slashes: the store, `keys/*.pem`, `CAPF.cer`, `<common name>.0`, `known_hosts`, and `traces/<DEVICE>-LSC.txt` and `-MIC.txt`.
+// No other name is written to a backup or read from one.
+func Kept(name string) bool {
+	folder, base := path.Split(name)
+	if !isPlain(base) {
+		return false
+	}
+	switch folder {
+	case "":
+		return base == StoreName || isSmall(name)
+	case KeyFolder + "/":
+		return isSmall(name)
+	case TraceFolder + "/":
+		return isTrace(base)
+	}
+	return false
+}
+
+// isPlain refuses what could lead out of a folder, or is hidden or half written.
+func isPlain(base string) bool {
+	return base != "" && len(base) <= longestName && base[0] != '.' && plain.IsPrintable(base) && !strings.ContainsAny(base, `/\`)
+}
+
+// isSmall tells the few files that belong to the store: CAPF's own keys and certificates, and whom to trust.
+func isSmall(name string) bool {
+	folder, base := path.Split(name)
+	if folder == KeyFolder+"/" {
+		return strings.HasSuffix(base, keySuffix)
+	}
+	return folder == "" && (base == certificateName || base == knownHostsName || strings.HasSuffix(base, certificateSuffix))
+}
+
+// isTrace tells what a Troubleshoot fetched from the traces of sessions.
+func isTrace(base string) bool {
+	device, found := strings.CutSuffix(base, "-LSC.txt")
+	if !found {
+		device, found = strings.CutSuffix(base, "-MIC.txt")
+	}
+	if !found {
+		return false
+	}
+	normal, err := capf.ParseDevice(device)
+	return err == nil && normal == device
+}
+
+// passing are the names in a data directory that are no use elsewhere: they come and go with a process or an
+// upgrade.
+var passing = []string{"serve.lock", "serve.sock", "distribute.lock", "migrate.lock", StoreName + "-wal", StoreName + "-shm", StoreName + "-journal", KeyFolder, TraceFolder, scratchName}
+
+// isForeign reports whether a name at the top of a data directory is none that capf makes.
+func isForeign(name string) bool {
+	return !slices.Contains(passing, name) && !Kept(name) && !strings.HasPrefix(name, StoreName+".schema-") && !strings.HasPrefix(name, ".")
+}
 
 // Format is the version of the layout that this package writes and reads.
 const Format = 1
 
 const (
-	manifestName = "capf-backup.json"
-	digestName   = "capf-backup.sha256"
-
 	// A manifest has about 150 bytes for a member: 100,000 phones with both traces come to 30 MiB.
 	maxManifest = 64 << 20
 	maxText     = 300
@@ -131,15 +215,10 @@ func (m Member) validate() error {
 	return nil
 }
 
-func isDigest(text string) bool {
-	raw, err := hex.DecodeString(text)
-	return err == nil && len(raw) == 32 && text == strings.ToLower(text)
-}
-
 // isText lets through what can be printed in one line; the replacement character is what JSON makes of bytes
 // that are no text.
 func isText(text string) bool {
-	return len(text) <= maxText && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
+	return len(text) <= maxText && plain.IsPrintable(text) && !strings.ContainsRune(text, '\uFFFD')
 }
 
 // total gives the bytes of all members.
