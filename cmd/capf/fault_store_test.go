@@ -154,15 +154,60 @@ func TestFaultStoreLocked(t *testing.T) {
 
 const retryHint = "line closed, so that the phone tries again"
 
-// TestFaultStoreRemoved moves the store's file away. SQLite would go on writing into it, unseen.
+// TestFaultStoreRemoved moves a file of the store away. SQLite would go on writing into it, unseen.
 func TestFaultStoreRemoved(t *testing.T) {
-	f := newFailing(t)
-	f.start()
-	path := filepath.Join(f.data, "capf.db")
-	f.strike = func() error { return os.Rename(path, path+".away") }
-	f.mend = func() error { return os.Rename(path+".away", path) }
-	f.wants = []string{path, "gone", retryHint}
-	f.faults(t, faultPoints...)
+	for _, name := range []string{"capf.db", "capf.db-wal", "capf.db-shm"} {
+		t.Run(name, func(t *testing.T) {
+			f := newFailing(t)
+			f.start()
+			path := filepath.Join(f.data, name)
+			f.strike = func() error { return os.Rename(path, path+".away") }
+			f.mend = func() error { return os.Rename(path+".away", path) }
+			f.wants = []string{path, "gone", retryHint}
+			f.faults(t, faultPoints...)
+		})
+	}
+}
+
+// TestFaultStoreLogDeleted deletes a file beside the store between two sessions: what the service writes then would be
+// unknown after a power failure. No phone is told success, nothing of the sessions before is lost when the service ends,
+// and the one that starts next serves the phone.
+func TestFaultStoreLogDeleted(t *testing.T) {
+	for _, name := range []string{"capf.db-wal", "capf.db-shm"} {
+		t.Run(name, func(t *testing.T) {
+			f := newFailing(t)
+			f.start()
+			first, second := f.waiting(1), f.waiting(2)
+			calling, _ := f.newPhone(t, first, nil)
+			if outcome := calling.Run(t.Context()); outcome.Err != nil {
+				t.Fatal(outcome.Err)
+			}
+			if err := os.Remove(filepath.Join(f.data, name)); err != nil {
+				t.Fatal(err)
+			}
+			calling, tap := f.newPhone(t, second, nil)
+			if outcome := calling.Run(t.Context()); outcome.Err == nil || len(tap.came) > 0 {
+				t.Errorf("without %s: %v, and %d certificates", name, outcome.Err, len(tap.came))
+			}
+			if err := f.service.healthIs(http.StatusServiceUnavailable); err != nil {
+				t.Error(err)
+			}
+			if text := f.service.text(); !strings.Contains(text, name+" is gone") {
+				t.Errorf("the log does not say that %s is gone", name)
+			}
+			f.service.terminate()
+			f.start()
+			if got := f.in(t).phone(first); got["status"] != "success" || len(f.certificates(first)) != 1 {
+				t.Errorf("of the session before is left %v", got)
+			}
+			calling, tap = f.newPhone(t, second, nil)
+			outcome := calling.Run(t.Context())
+			if outcome.Err != nil {
+				t.Fatal(outcome.Err)
+			}
+			f.checkCertificates(t, second, outcome.Certificate, tap.came)
+		})
+	}
 }
 
 // TestFaultStoreReplaced puts another store, whole and right, in the place of the one that is open.

@@ -106,12 +106,8 @@ func TestActivationOnRecord(t *testing.T) {
 // completed has a service see to what is left to do at its start.
 func (a *authority) completed() {
 	a.t.Helper()
-	guarded, err := placed(a.Store, a.path())
-	if err != nil {
-		a.t.Fatal(err)
-	}
 	d := &Daemon{options: Options{Data: a.directory, Environment: a.environment(), Config: config.Default(), Log: slog.New(slog.DiscardHandler)},
-		identity: a.opened(slog.New(slog.DiscardHandler)), store: guarded}
+		identity: a.opened(slog.New(slog.DiscardHandler)), store: a.Store}
 	ctx, cancel := context.WithCancel(a.t.Context())
 	if !d.completeActivation(ctx) {
 		a.t.Error("something is left to do")
@@ -127,13 +123,9 @@ func TestActivationBesideACommand(t *testing.T) {
 	a := newAuthority(t)
 	next := a.makeNext()
 	var beside bool
-	guarded, err := placed(a.Store, a.path())
-	if err != nil {
-		t.Fatal(err)
-	}
 	var said strings.Builder
 	d := &Daemon{options: Options{Data: a.directory, Environment: a.environment(), Log: slog.New(slog.NewTextHandler(&said, nil))},
-		identity: a.opened(slog.New(slog.DiscardHandler)), store: guarded}
+		identity: a.opened(slog.New(slog.DiscardHandler)), store: a.Store}
 	keeper := besideKeeper{a.Store, func() { beside = d.completeActivation(t.Context()) }}
 	succession := ca.Succession{Directory: a.directory, Environment: a.environment(), Keeper: keeper, Actor: "tester"}
 	if err := succession.Run(t.Context(), next); err != nil {

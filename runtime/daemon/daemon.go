@@ -46,7 +46,7 @@ type Daemon struct {
 	options  Options
 	identity *identity
 	lock     *store.ServeLock
-	store    *placedStore
+	store    *sqlite.Store
 	phones   net.Listener
 	admin    net.Listener // nil where it is off
 	files    net.Listener // nil where phones fetch no files here
@@ -87,12 +87,8 @@ func Open(ctx context.Context, options Options) (daemon *Daemon, err error) {
 		return nil, err
 	}
 	path := filepath.Join(options.Data, StoreFile)
-	opened, err := sqlite.Open(ctx, sqlite.Options{Path: path, Clock: options.Environment.Clock})
-	if err != nil {
+	if d.store, err = sqlite.Open(ctx, sqlite.Options{Path: path, Clock: options.Environment.Clock}); err != nil {
 		return nil, err
-	}
-	if d.store, err = placed(opened, path); err != nil {
-		return nil, errors.Join(err, opened.Close())
 	}
 	if err := d.listen(ctx); err != nil {
 		return nil, err

@@ -62,15 +62,11 @@ func sampleCertificate(t *testing.T, name string) *x509.Certificate {
 }
 
 // sampleStore is a store in a data directory of its own.
-func sampleStore(t *testing.T) (store *placedStore, data string) {
+func sampleStore(t *testing.T) (store *sqlite.Store, data string) {
 	t.Helper()
 	data = t.TempDir()
-	path := filepath.Join(data, StoreFile)
-	opened, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Create: true})
+	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(data, StoreFile), Create: true})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if store, err = placed(opened, path); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -82,13 +78,13 @@ func sampleStore(t *testing.T) (store *placedStore, data string) {
 }
 
 // keep records a list of the test data, as `ctl build` would.
-func keep(t *testing.T, store *placedStore, name string) {
+func keep(t *testing.T, store *sqlite.Store, name string) {
 	t.Helper()
 	keepBoth(t, store, sample(t, name), nil)
 }
 
 // keepBoth is keep for any list, and the ITL that was made with it.
-func keepBoth(t *testing.T, store *placedStore, list, itl []byte) {
+func keepBoth(t *testing.T, store *sqlite.Store, list, itl []byte) {
 	t.Helper()
 	if _, err := store.AddCTL(t.Context(), capf.CTLVersion{Origin: capf.CTLBuilt, Digest: "sha1", SHA256: capf.HexSHA256(list), File: list, ITL: itl}, "tester"); err != nil {
 		t.Fatal(err)
@@ -126,7 +122,7 @@ func (l *looking) folder(name string) string { return filepath.Join(l.data, name
 func (l *looking) add(name string) {
 	l.t.Helper()
 	l.must(os.MkdirAll(l.folder(name), 0o755))
-	l.must(l.store.(*placedStore).AddNode(l.t.Context(), l.node(name), "tester"))
+	l.must(l.store.(*sqlite.Store).AddNode(l.t.Context(), l.node(name), "tester"))
 }
 
 func (l *looking) must(err error) {
@@ -183,7 +179,7 @@ func (l *looking) expect(what, states string, lines ...string) {
 
 func TestDriftIsToldOnce(t *testing.T) {
 	l := newLooking(t, "a", "b")
-	store := l.store.(*placedStore)
+	store := l.store.(*sqlite.Store)
 	l.expect("without a list", "")
 	keep(t, store, "golden-sha1.tlv")
 	l.expect("before the distribution", "missing 2", "WARN|node=a|state=missing|TFTPPath/CTLFile.tlv missing", "node=b")
@@ -216,7 +212,7 @@ func TestDriftIsToldOnce(t *testing.T) {
 // TestDriftAdvice: the log advises what helps, which is not always another distribution.
 func TestDriftAdvice(t *testing.T) {
 	l := newLooking(t, "a")
-	store := l.store.(*placedStore)
+	store := l.store.(*sqlite.Store)
 	unlike := []byte("a list of before, which ours does not succeed")
 	keepBoth(t, store, unlike, nil)
 	keep(t, store, "golden-sha512.tlv")
@@ -259,7 +255,7 @@ func (l *looking) toldEqual() []string {
 // TestDriftOfITL has an ITL that one of two nodes lacks, and then an older one of ours.
 func TestDriftOfITL(t *testing.T) {
 	l := newLooking(t, "a", "b")
-	store := l.store.(*placedStore)
+	store := l.store.(*sqlite.Store)
 	list, itl := sample(t, "golden-sha1.tlv"), sample(t, "golden-itl.tlv")
 	keepBoth(t, store, list, itl)
 	l.distribute()
@@ -277,7 +273,7 @@ func TestDriftOfITL(t *testing.T) {
 // TestReminderIsToldOnce looks at a time when the certificates of the list come to their end.
 func TestReminderIsToldOnce(t *testing.T) {
 	l := newLooking(t, "a")
-	keep(t, l.store.(*placedStore), "golden-sha1.tlv")
+	keep(t, l.store.(*sqlite.Store), "golden-sha1.tlv")
 	l.distribute()
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	l.clock = func() time.Time { return now }
@@ -298,16 +294,17 @@ func TestReminderIsToldOnce(t *testing.T) {
 
 func TestLookThatIsNotPossible(t *testing.T) {
 	l := newLooking(t, "a")
-	store, inForce := l.store.(*placedStore), l.inForce
+	store, inForce := l.store.(*sqlite.Store), l.inForce
 	keep(t, store, "golden-sha1.tlv")
 	l.distribute()
 	l.expect("at first", "equal 1")
 	l.inForce = func() *x509.Certificate { return sampleCertificate(t, "servers/publisher.pem") }
 	l.expect("another CAPF certificate", "", "WARN|list version 1|capf ctl build")
 	l.expect("still", "")
-	l.must(os.Rename(store.path, store.path+".away"))
+	path := filepath.Join(l.data, StoreFile)
+	l.must(os.Rename(path, path+".away"))
 	l.expect("no store", "", "WARN|is gone")
-	l.must(os.Rename(store.path+".away", store.path))
+	l.must(os.Rename(path+".away", path))
 	l.expect("the other trouble again", "", "WARN|list version 1")
 	l.inForce = inForce
 	l.expect("mended", "equal 1")
@@ -326,7 +323,7 @@ func TestLookThatIsNotPossible(t *testing.T) {
 
 func TestHangingFolder(t *testing.T) {
 	l := newLooking(t, "a", "b")
-	keep(t, l.store.(*placedStore), "golden-sha1.tlv")
+	keep(t, l.store.(*sqlite.Store), "golden-sha1.tlv")
 	l.distribute()
 	opened, release := make(chan string, 10), make(chan struct{})
 	let := func(ctx context.Context, address *url.URL) (distribute.Target, error) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"capf/runtime/store/sqlite"
 )
 
 // away takes the folder of a node away, back brings it back.
@@ -24,7 +26,7 @@ func (l *looking) wantPauses(want ...time.Duration) {
 // A connection that is lost once is no drift; a node that stays away is, and is told once.
 func TestSecondLook(t *testing.T) {
 	l := newLooking(t, "a", "b")
-	keep(t, l.store.(*placedStore), "golden-sha1.tlv")
+	keep(t, l.store.(*sqlite.Store), "golden-sha1.tlv")
 	l.distribute()
 	l.away("b")
 	l.between = func() { l.back("b") }
@@ -61,7 +63,7 @@ func TestSecondLook(t *testing.T) {
 // Between the looks everything can change.
 func TestSecondLookOfAnotherCluster(t *testing.T) {
 	l := newLooking(t, "a", "b")
-	store := l.store.(*placedStore)
+	store := l.store.(*sqlite.Store)
 	keep(t, store, "golden-sha1.tlv")
 	l.distribute()
 	l.away("a")
@@ -70,9 +72,10 @@ func TestSecondLookOfAnotherCluster(t *testing.T) {
 	l.add("c")
 	l.expect("added", "equal 1 missing 1", "node=c|state=missing")
 	l.away("b")
-	l.between = func() { l.must(os.Rename(store.path, store.path+".away")) }
+	path := filepath.Join(l.data, StoreFile)
+	l.between = func() { l.must(os.Rename(path, path+".away")) }
 	l.expect("the store is gone", "", "WARN|is gone")
-	l.must(os.Rename(store.path+".away", store.path))
+	l.must(os.Rename(path+".away", path))
 	if l.between = nil; l.fail != 1 {
 		t.Errorf("%d looks failed", l.fail)
 	}

@@ -17,7 +17,7 @@ import (
 
 // Phones are given the list that would be distributed, and nothing in its place.
 func TestListsForPhones(t *testing.T) {
-	store, _ := sampleStore(t)
+	store, data := sampleStore(t)
 	inForce := sampleCertificate(t, "servers/capf.pem")
 	lists := &fieldLists{store: store, inForce: func() *x509.Certificate { return inForce }}
 	check := func(what string, kind phonefiles.Kind, code capf.Code, want []byte) {
@@ -44,11 +44,12 @@ func TestListsForPhones(t *testing.T) {
 	keep(t, store, "golden-sha512.tlv")
 	check("a newer list without an ITL", phonefiles.KindITL, capf.CodeNotFound, nil)
 
-	if err := os.Rename(store.path, store.path+".away"); err != nil {
+	path := filepath.Join(data, StoreFile)
+	if err := os.Rename(path, path+".away"); err != nil {
 		t.Fatal(err)
 	}
 	check("the store is gone", phonefiles.KindCTL, capf.CodeUnavailable, nil)
-	if err := os.Rename(store.path+".away", store.path); err != nil {
+	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)
 	}
 	before := inForce

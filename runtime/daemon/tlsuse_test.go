@@ -15,21 +15,16 @@ import (
 
 // The administrator sees at every start how many phones keep the floor low.
 func TestWarnOfOldTLS(t *testing.T) {
-	path := filepath.Join(t.TempDir(), StoreFile)
-	stored, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Create: true})
+	stored, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), StoreFile), Create: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stored.Close()
-	guarded, err := placed(stored, path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	warning := func(minimum string) string {
 		var log bytes.Buffer
 		settings := config.Default()
 		settings.Phone.MinTLS = minimum
-		d := &Daemon{store: guarded, options: Options{Config: settings, Log: slog.New(slog.NewTextHandler(&log, nil))}}
+		d := &Daemon{store: stored, options: Options{Config: settings, Log: slog.New(slog.NewTextHandler(&log, nil))}}
 		if err := d.warnTLS(t.Context()); err != nil {
 			t.Fatal(err)
 		}

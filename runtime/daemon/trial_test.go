@@ -30,7 +30,8 @@ var noonOfTrial = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // trial is a service with its upkeep, a clock of its own, and simulated phones that call when they are reset.
 type trial struct {
 	t      *testing.T
-	store  *placedStore
+	store  *sqlite.Store
+	path   string // of its file
 	upkeep *upkeep
 	config func(device string) phone.Config
 
@@ -115,12 +116,8 @@ func newTrial(t *testing.T) *trial {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), StoreFile)
-	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Create: true, Clock: c.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.store, err = placed(store, path); err != nil {
+	c.path = filepath.Join(t.TempDir(), StoreFile)
+	if c.store, err = sqlite.Open(t.Context(), sqlite.Options{Path: c.path, Create: true, Clock: c.Now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -21,6 +21,9 @@ type Scanner interface {
 // be used by many goroutines. Statements are not interrupted: each is short, and an interrupted write
 // would leave its caller without an honest answer.
 type Statements struct {
+	// InPlace is asked before each of them, and its error is theirs; nil: it is not.
+	InPlace func() error
+
 	preparer Preparer
 	classify func(error) error
 
@@ -35,6 +38,11 @@ func NewStatements(preparer Preparer, classify func(error) error) *Statements {
 }
 
 func (s *Statements) prepare(query string) (*sql.Stmt, error) {
+	if s.InPlace != nil {
+		if err := s.InPlace(); err != nil {
+			return nil, err
+		}
+	}
 	s.mu.RLock()
 	statement, known := s.kept[query]
 	s.mu.RUnlock()

@@ -17,6 +17,10 @@ type Dialect struct {
 	Begin, Commit, Rollback        string
 	Savepoint, Release, RollbackTo string
 	Classify                       func(error) error // the driver's errors into the domain's
+
+	// InPlace says whether the store lies where it was opened. It is asked before each transaction, and again after it:
+	// what was written into nothing counts for nobody. nil: it is not asked.
+	InPlace func() error
 }
 
 const (
@@ -68,6 +72,9 @@ const (
 
 // NewWriter takes over a connection on which nobody else works. Close ends it.
 func NewWriter(connection *sql.Conn, dialect Dialect) *Writer {
+	if dialect.InPlace == nil {
+		dialect.InPlace = func() error { return nil }
+	}
 	w := &Writer{connection: connection, dialect: dialect, lonely: patience,
 		statements: NewStatements(connection, dialect.Classify),
 		wake:       make(chan struct{}, 1), done: make(chan struct{})}
@@ -208,7 +215,7 @@ func (w *Writer) take() []*member {
 func (w *Writer) run(group []*member) {
 	if m := group[0]; m.alone != nil {
 		if m.begin() {
-			m.reply <- guard(m.alone)
+			m.reply <- w.runAlone(m)
 		}
 		return
 	}
@@ -218,6 +225,16 @@ func (w *Writer) run(group []*member) {
 		w.lonely++
 	}
 	w.runGroup(group)
+}
+
+func (w *Writer) runAlone(m *member) error {
+	if err := w.dialect.InPlace(); err != nil {
+		return err
+	}
+	if err := guard(m.alone); err != nil {
+		return err
+	}
+	return w.dialect.InPlace()
 }
 
 // begin takes the member into work, unless its caller has left.
@@ -232,7 +249,10 @@ func (w *Writer) runGroup(group []*member) {
 		return // to take the write lock would keep another process waiting for nothing
 	}
 	var begun []*member
-	_, broken := w.statements.Exec(w.dialect.Begin)
+	broken := w.dialect.InPlace()
+	if broken == nil {
+		_, broken = w.statements.Exec(w.dialect.Begin)
+	}
 	useful := false
 	for _, m := range group {
 		if !m.begin() {
@@ -301,7 +321,7 @@ func (w *Writer) finish(useful bool) error {
 		return err
 	}
 	w.commits.Add(1)
-	return nil
+	return w.dialect.InPlace()
 }
 
 // rollback fails only where the engine has rolled back by itself: then there is nothing left to undo.

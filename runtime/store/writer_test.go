@@ -18,6 +18,12 @@ import (
 // newTestWriter gives a writer on a table of numbers that may stand there once.
 func newTestWriter(t *testing.T) (*Writer, *sql.DB) {
 	t.Helper()
+	return newWriterInPlace(t, nil)
+}
+
+// newWriterInPlace is newTestWriter for a store that may go away.
+func newWriterInPlace(t *testing.T, inPlace func() error) (*Writer, *sql.DB) {
+	t.Helper()
 	pool, err := sql.Open("sqlite3", filepath.Join(t.TempDir(), "test.db")+"?_journal_mode=WAL")
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +37,7 @@ func newTestWriter(t *testing.T) (*Writer, *sql.DB) {
 	}
 	w := NewWriter(connection, Dialect{Begin: "BEGIN IMMEDIATE", Commit: "COMMIT", Rollback: "ROLLBACK",
 		Savepoint: "SAVEPOINT member", Release: "RELEASE member", RollbackTo: "ROLLBACK TO member",
-		Classify: func(err error) error { return err }})
+		Classify: func(err error) error { return err }, InPlace: inPlace})
 	t.Cleanup(func() {
 		if err := errors.Join(w.Close(), pool.Close()); err != nil {
 			t.Error(err)
@@ -318,5 +324,27 @@ func TestAllHaveLeft(t *testing.T) {
 	}
 	if _, err := other.ExecContext(t.Context(), "ROLLBACK"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A store that goes away during a write takes it along, and while it is away nobody begins one.
+func TestWhatIsWrittenIntoNothingDoesNotCount(t *testing.T) {
+	away := errors.New("away")
+	var place error // of the writer's goroutine, which is asked
+	w, _ := newWriterInPlace(t, func() error { return place })
+	ways := map[string]func(work func() error) error{
+		"with others": func(work func() error) error {
+			return w.Do(t.Context(), func(*Statements) error { return work() })
+		},
+		"alone": func(work func() error) error { return w.Alone(t.Context(), work) },
+	}
+	for name, write := range ways {
+		place = nil
+		if err := write(func() error { place = away; return nil }); !errors.Is(err, away) {
+			t.Errorf("%s: the store went away during the write: %v", name, err)
+		}
+		if err := write(func() error { t.Errorf("%s: begun without a store", name); return nil }); !errors.Is(err, away) {
+			t.Errorf("%s: the store is away: %v", name, err)
+		}
 	}
 }

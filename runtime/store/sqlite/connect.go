@@ -23,12 +23,22 @@ const (
 // connector opens connections; database/sql's own way needs a driver that is registered for the whole
 // process, and has no place for a hook.
 type connector struct {
-	driver *sqlite3.SQLiteDriver
-	dsn    string
+	driver  *sqlite3.SQLiteDriver
+	dsn     string
+	inPlace func() error // nil: not asked
 }
 
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
-func (c connector) Driver() driver.Driver                        { return c.driver }
+// Connect opens nothing beside a file that is away: SQLite would make another WAL in its place.
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	if c.inPlace != nil {
+		if err := c.inPlace(); err != nil {
+			return nil, err
+		}
+	}
+	return c.driver.Open(c.dsn)
+}
+
+func (c connector) Driver() driver.Driver { return c.driver }
 
 // connect gives a pool of so many connections, none of them open yet.
 func connect(options Options, access access, most int) *sql.DB {
@@ -36,7 +46,7 @@ func connect(options Options, access access, most int) *sql.DB {
 	if access == staging {
 		hook = prepareStaging
 	}
-	pool := sql.OpenDB(connector{driver: &sqlite3.SQLiteDriver{ConnectHook: hook}, dsn: dsn(options, access)})
+	pool := sql.OpenDB(connector{driver: &sqlite3.SQLiteDriver{ConnectHook: hook}, dsn: dsn(options, access), inPlace: options.inPlace})
 	pool.SetMaxOpenConns(most)
 	pool.SetMaxIdleConns(most)
 	return pool

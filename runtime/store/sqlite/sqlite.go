@@ -39,6 +39,8 @@ type Options struct {
 
 	// BusyTimeout is how long to wait for another process that holds the write lock; 0: 5 s.
 	BusyTimeout time.Duration
+
+	inPlace func() error // of the store that opens connections; nil: it is not open yet
 }
 
 const (
@@ -55,6 +57,7 @@ type Store struct {
 	clock    func() time.Time
 	random   io.Reader
 	upgraded *Upgrade
+	files    []openFile // see inPlace
 
 	readPool  *sql.DB
 	writePool *sql.DB // one connection for the writer
@@ -82,11 +85,10 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: options.Path, upgraded: upgraded, clock: options.Clock, random: rand.Reader,
-		readPool:  connect(options, readOnly, readers),
-		writePool: connect(options, readWrite, 1),
-		bulkPool:  connect(options, readWrite, 1),
-		stagePool: connect(options, staging, 2)}
+	s := &Store{path: options.Path, upgraded: upgraded, clock: options.Clock, random: rand.Reader}
+	options.inPlace = s.inPlace
+	s.readPool, s.writePool = connect(options, readOnly, readers), connect(options, readWrite, 1)
+	s.bulkPool, s.stagePool = connect(options, readWrite, 1), connect(options, staging, 2)
 	s.checkpoints.pool = s.stagePool
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(s.classify(err), s.closePools())
@@ -99,11 +101,15 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.watch(ctx); err != nil {
+		return errors.Join(err, connection.Close())
+	}
 	s.reads = store.NewStatements(s.readPool, s.classify)
+	s.reads.InPlace = s.inPlace
 	s.writer = store.NewWriter(connection, store.Dialect{
 		Begin: "BEGIN IMMEDIATE", Commit: "COMMIT", Rollback: "ROLLBACK",
 		Savepoint: "SAVEPOINT member", Release: "RELEASE member", RollbackTo: "ROLLBACK TO member",
-		Classify: s.classify,
+		Classify: s.classify, InPlace: s.inPlace,
 	})
 	return nil
 }
