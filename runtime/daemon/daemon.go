@@ -59,8 +59,8 @@ type Daemon struct {
 
 const (
 	expireEvery  = time.Minute
-	expireAtOnce = 500 // operations a transaction
-	stopAdmin    = 2 * time.Second
+	expireAtOnce = 500             // operations a transaction
+	stopWithin   = 2 * time.Second // for answers over HTTP that have begun
 
 	// keepAlive holds firewalls open while a phone makes its keys for half an hour in silence.
 	keepAliveIdle = 60 * time.Second
@@ -214,21 +214,23 @@ func (d *Daemon) Run(ctx context.Context) error {
 }
 
 func (d *Daemon) serveAdmin(ctx context.Context) error {
-	return serveUntil(ctx, admin.NewServer(d.adminHandler(), d.options.Log), d.admin, "the admin address")
+	return serveUntil(ctx, admin.NewServer(d.adminHandler(), d.options.Log), d.admin, stopWithin)
 }
 
-// serveUntil answers until the context ends; answers that have begun get a moment more.
-func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, what string) error {
-	stop := context.AfterFunc(ctx, func() {
-		late, cancel := context.WithTimeout(context.Background(), stopAdmin)
-		defer cancel()
-		if server.Shutdown(late) != nil {
-			_ = server.Close()
-		}
-	})
-	defer stop()
-	if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", what, err)
+// serveUntil answers until the context ends, and then for a moment at most until those answers are finished that have
+// begun. What they need is there until it returns.
+func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, moment time.Duration) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("answer at %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), moment)
+	defer cancel()
+	if server.Shutdown(late) != nil {
+		_ = server.Close() // what it could not close is lost anyway
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (d *Daemon) serveFiles(ctx context.Context) error {
 	handler := phonefiles.Handler(phonefiles.Options{Lists: &fieldLists{store: d.store, inForce: d.identity.Certificate},
 		Folder: d.options.Config.Files.Folder, Log: d.options.Log,
 		Observe: func(kind phonefiles.Kind, status int) { d.metrics.FileAnswered(string(kind), status) }})
-	return serveUntil(ctx, phonefiles.NewServer(handler, d.options.Log), d.files, "the files of phones")
+	return serveUntil(ctx, phonefiles.NewServer(handler, d.options.Log), d.files, stopWithin)
 }
 
 // listStore has the trust lists.

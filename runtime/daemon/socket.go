@@ -94,12 +94,7 @@ func (d *Daemon) openSocket(ctx context.Context) {
 // serveSocket answers there until the context ends.
 func (d *Daemon) serveSocket(ctx context.Context) error {
 	server := &http.Server{Handler: admin.LiveHandler(d.server, d.options.Log), ReadHeaderTimeout: askWithin, IdleTimeout: askWithin, MaxHeaderBytes: 16 << 10}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	if err := server.Serve(d.socket); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", socketName, err)
-	}
-	return nil
+	return serveUntil(ctx, server, d.socket, stopWithin)
 }
 
 // Ask asks the service that runs on a data directory and decodes what it answers. Where none runs, running
