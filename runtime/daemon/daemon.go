@@ -53,7 +53,7 @@ type Daemon struct {
 	server   *session.Server
 	socket   net.Listener // nil where it could not be made
 	tracer   *tracer
-	metrics  metrics
+	metrics  *admin.Metrics
 	resetter *reset.Resetter // nil: none is configured
 }
 
@@ -96,17 +96,20 @@ func Open(ctx context.Context, options Options) (daemon *Daemon, err error) {
 	if err := d.listenFiles(ctx); err != nil {
 		return nil, err
 	}
+	split, err := session.SplitsRecords(identity.Authority().TLS())
+	if err != nil {
+		return nil, err
+	}
+	d.metrics = admin.NewMetrics(!split)
 	if d.server, err = d.newServer(); err != nil {
 		return nil, err
 	}
+	d.metrics.Watch(d.server, d.store, d.server.Settings.MaxSessions, options.Environment.Clock, options.Log)
 	d.openSocket(ctx)
 	if err := d.openTracer(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.warnTLS(ctx); err != nil {
-		return nil, err
-	}
-	return d, d.warn(identity.Authority())
+	return d, d.warn(ctx, split)
 }
 
 func (d *Daemon) newServer() (*session.Server, error) {
@@ -127,6 +130,7 @@ func (d *Daemon) newServer() (*session.Server, error) {
 		Clock:    d.options.Environment.Clock,
 		Random:   rand.Reader,
 		Log:      d.options.Log,
+		Observer: d.metrics,
 	}, nil
 }
 
@@ -242,7 +246,7 @@ func (d *Daemon) adminHandler() http.Handler {
 	served := admin.CRLHandler(newCRLs(d.store, d.identity, d.options.Environment), d.options.Log)
 	mux.Handle("GET "+admin.PathCRL, served)
 	mux.Handle("GET "+admin.PathCRLs, served)
-	d.mountMetrics(mux)
+	mux.Handle("GET /metrics", d.metrics.Handler(d.options.Log))
 	return mux
 }
 
@@ -258,7 +262,7 @@ func (d *Daemon) expire(ctx context.Context) error {
 		}
 		if count > 0 {
 			d.options.Log.Info("operations expired", "count", count)
-			d.countExpired(count)
+			d.metrics.OperationsExpired(count)
 		}
 		if count == expireAtOnce {
 			continue
