@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -9,8 +11,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/renameio/v2"
 
@@ -45,10 +50,17 @@ func traceError(device string, err error) error {
 	return &capf.Error{Code: capf.CodeUnavailable, Message: "write the trace of " + device, Err: err, Hint: "check space and permissions"}
 }
 
-// describe gives a certificate as text and PEM.
+// describe gives a certificate as text and PEM. What the phone has put in it that no terminal must obey, and no line
+// must break at, is between quotes and escaped.
 func describe(c *x509.Certificate) string {
 	var text bytes.Buffer
-	line := func(name string, value any) { fmt.Fprintf(&text, "%-20s %v\n", name+":", value) }
+	line := func(name string, value any) {
+		words := fmt.Sprint(value)
+		if !utf8.ValidString(words) || strings.ContainsFunc(words, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			words = strconv.Quote(words)
+		}
+		fmt.Fprintf(&text, "%-20s %s\n", name+":", words)
+	}
 	line("Subject", c.Subject)
 	line("Issuer", c.Issuer)
 	line("Serial number", capf.FormatSerial(c.SerialNumber))
@@ -61,4 +73,37 @@ func describe(c *x509.Certificate) string {
 	text.WriteString("\n")
 	_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a buffer takes everything
 	return text.String()
+}
+
+func describeKey(c *x509.Certificate) string {
+	switch key := c.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA, %d bits", key.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "EC, " + key.Curve.Params().Name
+	}
+	return c.PublicKeyAlgorithm.String()
+}
+
+var usageNames = []struct {
+	usage x509.KeyUsage
+	name  string
+}{
+	{x509.KeyUsageDigitalSignature, "digitalSignature"},
+	{x509.KeyUsageContentCommitment, "nonRepudiation"},
+	{x509.KeyUsageKeyEncipherment, "keyEncipherment"},
+	{x509.KeyUsageDataEncipherment, "dataEncipherment"},
+	{x509.KeyUsageKeyAgreement, "keyAgreement"},
+	{x509.KeyUsageCertSign, "keyCertSign"},
+	{x509.KeyUsageCRLSign, "cRLSign"},
+}
+
+func keyUsages(usage x509.KeyUsage) []string {
+	var names []string
+	for _, known := range usageNames {
+		if usage&known.usage != 0 {
+			names = append(names, known.name)
+		}
+	}
+	return names
 }
