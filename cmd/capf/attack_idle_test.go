@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,13 +71,7 @@ func TestAttackSilentConnections(t *testing.T) {
 func TestAttackTakeAllDescriptors(t *testing.T) {
 	t.Parallel()
 	const files = 200 // may be open
-	a := &target{installation: newActivated(t), keys: keysOfTarget(t)}
-	limited := *a.installation
-	limited.program = a.write("limited", fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec '%s' \"$@\"\n", files, a.program))
-	if err := os.Chmod(limited.program, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	a.service = limited.serve("--config", a.write("capf.toml", `phone = {handshake-timeout = "3s"}`))
+	a := newLimitedTarget(t, files, `phone = {handshake-timeout = "3s"}`)
 	before := a.service.descriptors()
 	idle := a.idle(t, 2*files)
 	a.waiting("SEP000000000001", 1, "install", "null-string", "")
@@ -86,6 +83,68 @@ func TestAttackTakeAllDescriptors(t *testing.T) {
 	awaitClosed(t, idle)
 	a.service.givenBack(before)
 	a.unharmed()
+}
+
+// newLimitedTarget is newTarget for a service that may have so many files open.
+func newLimitedTarget(t *testing.T, files int, configuration string) *target {
+	t.Helper()
+	a := &target{installation: newActivated(t), keys: keysOfTarget(t)}
+	limited := *a.installation
+	limited.program = a.write("limited", fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec '%s' \"$@\"\n", files, a.program))
+	if err := os.Chmod(limited.program, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a.service = limited.serve("--config", a.write("capf.toml", configuration))
+	return a
+}
+
+// Whoever opens connections at the other addresses, and says nothing, keeps them from those who ask there, for a while,
+// and from nobody else: no phone waits, and the service runs out of nothing.
+func TestAttackTakeAllDescriptorsElsewhere(t *testing.T) {
+	t.Parallel()
+	const files = 300 // may be open
+	a := newLimitedTarget(t, files, "[files]\nlisten = '127.0.0.1:0'")
+	before := a.service.descriptors()
+	_, address, found := strings.Cut(a.service.text(), " files=")
+	if !found {
+		t.Fatal("no address for files")
+	}
+	address, _, _ = strings.Cut(address, "\n")
+	var silent []net.Conn
+	for network, addresses := range map[string][]string{
+		"tcp":  {strings.TrimPrefix(a.service.admin(), "http://"), address},
+		"unix": {filepath.Join(a.data, "serve.sock")},
+	} {
+		for _, address := range addresses {
+			silent = append(silent, a.silent(t, network, address, 2*files)...)
+		}
+	}
+	a.serves()
+	if text := a.service.text(); strings.Contains(text, "too many open files") {
+		t.Error("the service has run out of descriptors")
+	}
+	for _, conn := range silent {
+		_ = conn.Close()
+	}
+	if err := a.service.healthIs(http.StatusOK); err != nil {
+		t.Error(err)
+	}
+	a.service.givenBack(before)
+	a.unharmed()
+}
+
+// silent opens connections and says nothing at them.
+func (a *target) silent(t *testing.T, network, address string, count int) []net.Conn {
+	t.Helper()
+	all := make([]net.Conn, count)
+	for i := range all {
+		var err error
+		if all[i], err = net.Dial(network, address); err != nil {
+			t.Fatalf("connection %d to %s: %v", i, address, err)
+		}
+		t.Cleanup(func() { _ = all[i].Close() })
+	}
+	return all
 }
 
 // drip writes byte by byte until the service closes the line, which it has to do before the last of them.

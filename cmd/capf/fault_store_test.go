@@ -120,7 +120,7 @@ func (s *service) admin() string {
 	var address string
 	eventually(s.t, "ready", func() bool {
 		for line := range strings.Lines(s.text()) {
-			if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "ready" {
+			if fields := strings.Fields(line); len(fields) >= 3 && fields[0] == "ready" {
 				address = strings.TrimPrefix(fields[2], "admin=")
 			}
 		}

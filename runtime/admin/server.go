@@ -12,8 +12,8 @@ const (
 	readHeaderWithin = 10 * time.Second
 	readWithin       = 20 * time.Second
 	writeWithin      = 40 * time.Second
-	idleWithin       = time.Minute
-	maxHeader        = 16 << 10 // bytes
+	idleWithin       = 10 * time.Second // there are few places, and another connection costs little
+	maxHeader        = 16 << 10         // bytes
 )
 
 // NewServer makes the server of the admin address: whoever sends or reads too slowly is dropped, so that a

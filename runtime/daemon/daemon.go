@@ -21,6 +21,7 @@ import (
 	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/config"
+	"capf/runtime/phonefiles"
 	"capf/runtime/reset"
 	"capf/runtime/session"
 	"capf/runtime/store"
@@ -148,9 +149,11 @@ func (d *Daemon) listen(ctx context.Context) error {
 	if adminAddress == config.AdminOff {
 		return nil
 	}
-	if d.admin, err = listen.Listen(ctx, "tcp", adminAddress); err != nil {
+	listener, err := listen.Listen(ctx, "tcp", adminAddress)
+	if err != nil {
 		return unavailable("listen for administration", err)
 	}
+	d.admin = phonefiles.Limit(listener, adminConnections)
 	return nil
 }
 

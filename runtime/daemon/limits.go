@@ -9,9 +9,13 @@ import (
 	"capf/runtime/phonefiles"
 )
 
-// reservedFiles is how many open files the service keeps for the store, traces, the admin address and the
-// next connection.
-const reservedFiles = 128
+// How many open files the service keeps for what is no session. Whoever finds no place at the admin address or the socket
+// waits in the system until one of those before is done, or has been silent for too long: phones are not affected.
+const (
+	reservedFiles     = 72 // for the store, traces, looks at the nodes, resets and the next connection
+	adminConnections  = 48 // of people, of monitors, and of servers that fetch CRLs
+	socketConnections = 8  // of commands on this machine
+)
 
 // sessionLimits gives how many connections may speak at a time, and how many more may wait for a place, so
 // that idle connections can never take the files that the service itself needs.
@@ -20,7 +24,7 @@ func (d *Daemon) sessionLimits() (sessions, waiting int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	usable := files - reservedFiles - d.fileConnections(files)*phonefiles.DescriptorsPerConnection
+	usable := files - reservedFiles - adminConnections - socketConnections - d.fileConnections(files)*phonefiles.DescriptorsPerConnection
 	if usable < 4 {
 		return 0, 0, &capf.Error{Code: capf.CodeUnavailable, Message: fmt.Sprintf("at most %d files may be open", files),
 			Hint: "raise the limit (ulimit -n)"}

@@ -18,6 +18,7 @@ import (
 
 	"capf/runtime/admin"
 	"capf/runtime/capf"
+	"capf/runtime/phonefiles"
 	"capf/runtime/store"
 )
 
@@ -88,13 +89,12 @@ func (d *Daemon) openSocket(ctx context.Context) {
 		d.options.Log.Warn("`capf session list` will not see this service: no socket in the data directory", "error", err)
 		return
 	}
-	d.socket = socket
+	d.socket = phonefiles.Limit(socket, socketConnections)
 }
 
 // serveSocket answers there until the context ends.
 func (d *Daemon) serveSocket(ctx context.Context) error {
-	server := &http.Server{Handler: admin.LiveHandler(d.server, d.options.Log), ReadHeaderTimeout: askWithin, IdleTimeout: askWithin, MaxHeaderBytes: 16 << 10}
-	return serveUntil(ctx, server, d.socket, stopWithin)
+	return serveUntil(ctx, admin.NewServer(admin.LiveHandler(d.server, d.options.Log), d.options.Log), d.socket, stopWithin)
 }
 
 // Ask asks the service that runs on a data directory and decodes what it answers. Where none runs, running

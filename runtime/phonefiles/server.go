@@ -30,7 +30,7 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 // while that is opened.
 const DescriptorsPerConnection = 3
 
-// Limit lets so many connections live at a time; the next wait in the system until one ends.
+// Limit lets so many connections of a listener live at a time; the next wait in the system until one ends.
 func Limit(listener net.Listener, connections int) net.Listener {
 	return &limited{Listener: listener, places: make(chan struct{}, connections), closed: make(chan struct{})}
 }
