@@ -39,6 +39,9 @@ func (a *app) store() (*sqlite.Store, error) {
 // newStore is store, but makes it or brings its schema up to date where needed, and sees that nobody else
 // can look into the data directory.
 func (a *app) newStore() (*sqlite.Store, error) {
+	if err := a.checkOwn(); err != nil {
+		return nil, err
+	}
 	store, err := sqlite.Open(a.ctx, sqlite.Options{Path: a.storePath(), Create: true, Upgrade: true})
 	if err != nil {
 		return nil, err

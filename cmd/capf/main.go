@@ -93,6 +93,9 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if _, err := app.settings(); err != nil {
 		return report(stderr, err)
 	}
+	if err := app.checkOwner(parsed.Command(), arguments); err != nil {
+		return report(stderr, err)
+	}
 	return report(stderr, interrupted(ctx, parsed.Run(app)))
 }
 
