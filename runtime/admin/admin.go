@@ -4,10 +4,36 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"capf/runtime/capf"
 )
+
+// How long whoever asks may take. No request here has a body; the largest answer but a CRL is that of /metrics, some
+// 50 KB, which may take ten seconds to gather.
+const (
+	readHeaderWithin = 10 * time.Second
+	readWithin       = 20 * time.Second
+	writeWithin      = 40 * time.Second
+	idleWithin       = 10 * time.Second // there are few places, and another connection costs little
+	maxHeader        = 16 << 10         // bytes
+)
+
+// NewServer makes the server of the admin address: whoever sends or reads too slowly is dropped, so that a
+// connection costs something for a bounded time.
+func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: readHeaderWithin, ReadTimeout: readWithin, WriteTimeout: writeWithin, IdleTimeout: idleWithin}
+}
+
+// extend gives an answer so much more time than others, from now.
+func extend(w http.ResponseWriter, more time.Duration) {
+	// Where the writer has no deadlines, as in a test without a connection, there is none to extend.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeWithin + more))
+}
 
 // Health says whether the service can do its work; the error is for its log and goes no further.
 type Health interface {
@@ -38,4 +64,35 @@ func answerHealth(w http.ResponseWriter, r *http.Request, health Health, log *sl
 		return
 	}
 	_, _ = w.Write([]byte("ok\n"))
+}
+
+// Live is what the running service tells the commands of its own machine. It is asked over a socket in the
+// data directory, which nobody but the owner of that can open: it names phones and addresses.
+type Live interface {
+	Sessions() []capf.LiveSession
+	// HandshakeFailures gives those of one address, or of all for "", the newest first.
+	HandshakeFailures(address string) []capf.HandshakeFailures
+}
+
+// The paths of the socket.
+const (
+	PathSessions          = "/sessions"
+	PathHandshakeFailures = "/handshake-failures" // ?address=A for one address
+)
+
+// LiveHandler answers on the socket, with JSON.
+func LiveHandler(live Live, log *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+PathSessions, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, live.Sessions(), log) })
+	mux.HandleFunc("GET "+PathHandshakeFailures, func(w http.ResponseWriter, r *http.Request) {
+		answerJSON(w, live.HandshakeFailures(r.URL.Query().Get("address")), log)
+	})
+	return mux
+}
+
+func answerJSON(w http.ResponseWriter, value any, log *slog.Logger) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(value); err != nil {
+		log.Debug("an answer did not get through", "error", err)
+	}
 }

@@ -31,7 +31,8 @@ type Metrics struct {
 	resets            *prometheus.CounterVec
 	files             *prometheus.CounterVec
 	nodeReads         *prometheus.CounterVec
-	nodes             nodes
+	nodes             *prometheus.GaugeVec
+	nodesReadAt       *prometheus.GaugeVec // has no label, and so is not there before it is set
 }
 
 // Bounds in seconds: a session is over in a tenth of one or lasts as long as the phone makes its keys, which
@@ -57,6 +58,8 @@ func NewMetrics(wholeRecords bool) *Metrics {
 		resets:        vector("phone_resets_total", "Resets of phones by the service itself, by what became of them.", "outcome"),
 		files:         vector("phone_files_total", "Answers to phones that fetch files over HTTP, by what was asked for and HTTP status.", "kind", "status"),
 		nodeReads:     vector("node_reads_total", "Looks of the service at what the servers of the cluster hold, by what became of them.", "outcome"),
+		nodes:         gauge("nodes", "Servers of the cluster by what they held when the service last looked, against what they should; not there where it could not tell.", "state"),
+		nodesReadAt:   gauge("nodes_last_read_timestamp_seconds", "When the service last read what the servers hold."),
 	}
 	for _, kind := range capf.HandshakeFailureKinds {
 		m.handshakeFailures.WithLabelValues(string(kind)) // there from the start, so that a rate begins at 0
@@ -68,12 +71,16 @@ func NewMetrics(wholeRecords bool) *Metrics {
 		m.nodeReads.WithLabelValues(outcome)
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.handshakes, m.handshakeFailures, m.ended, m.durations, m.keyGeneration, m.certificates, m.expired, m.resets, m.files, m.nodeReads, &m.nodes, buildInfo(wholeRecords))
+		m.handshakes, m.handshakeFailures, m.ended, m.durations, m.keyGeneration, m.certificates, m.expired, m.resets, m.files, m.nodeReads, m.nodes, m.nodesReadAt, buildInfo(wholeRecords))
 	return m
 }
 
 func vector(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
 }
 
 func counter(name, help string) prometheus.Counter {
@@ -147,6 +154,32 @@ func (m *Metrics) PhoneReset(failed bool) {
 // FileAnswered counts an answer to a phone that fetches its files over HTTP, by what it asked for and HTTP status.
 func (m *Metrics) FileAnswered(kind string, status int) {
 	m.files.WithLabelValues(kind, strconv.Itoa(status)).Inc()
+}
+
+// What became of a look at the nodes.
+const (
+	nodesRead     = "done"
+	nodesNotKnown = "failed"
+)
+
+// NodesRead shows what the servers hold: how many are in each state. States without a server are there with 0. No server
+// is named: whoever reads metrics need not learn the cluster's names from them; `capf ctl status` tells which.
+func (m *Metrics) NodesRead(states map[string]int, at time.Time) {
+	m.nodeReads.WithLabelValues(nodesRead).Inc()
+	m.nodes.Reset()
+	for state, count := range states {
+		m.nodes.WithLabelValues(state).Set(float64(count))
+	}
+	m.nodesReadAt.WithLabelValues().Set(float64(at.Unix()))
+}
+
+// NodesUnknown takes away what was shown: it could not be told what the servers should hold. failed says that this
+// was a failure, not that there is no list yet.
+func (m *Metrics) NodesUnknown(failed bool) {
+	if failed {
+		m.nodeReads.WithLabelValues(nodesNotKnown).Inc()
+	}
+	m.nodes.Reset()
 }
 
 // Handler answers GET /metrics.

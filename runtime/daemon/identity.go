@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,9 +26,9 @@ type identity struct {
 	authority *ca.Authority
 	seen      os.FileInfo // of the file that it was read from
 	failed    os.FileInfo // a newer one that could not be read
-	keys      ownKeys
 
-	past pastAuthorities
+	own  ofKeys[[]*x509.Certificate]
+	past ofKeys[[]*ca.Authority]
 }
 
 // openIdentity reads the identity for the first time. CodeNotActivated where there is none.
@@ -89,42 +90,51 @@ func sameFile(a, b os.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
-// ownKeys are the public keys of all CAPF certificates as they were when the folder of the keys last changed.
-type ownKeys struct {
-	changed time.Time // the folder, when they were read; zero: read again
-	known   [][]byte  // SubjectPublicKeyInfo
+// ofKeys is what was read of the folder of the keys, and holds until that changes.
+type ofKeys[T any] struct {
+	mu      sync.Mutex
+	changed time.Time // the folder, when it was read; zero: read again
+	known   T
 }
 
 // racy is how long after a change of a folder another one may leave it the same time.
 const racy = time.Second
 
-// IsOwnKey reports whether a public key is CAPF's: in force, next or past.
-func (i *identity) IsOwnKey(publicKey []byte) (bool, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	folder, err := os.Stat(ca.KeyFolder(i.directory))
+func (k *ofKeys[T]) get(directory string, read func() (T, error)) (T, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var none T
+	folder, err := os.Stat(ca.KeyFolder(directory))
 	if err != nil {
-		return false, fmt.Errorf("look for CAPF keys: %w", err)
+		return none, fmt.Errorf("look for CAPF keys: %w", err)
 	}
-	if i.keys.changed.IsZero() || !i.keys.changed.Equal(folder.ModTime()) {
-		certificates, err := ca.Certificates(i.directory)
-		if err != nil {
-			return false, err
-		}
-		i.keys = ownKeys{}
-		for _, one := range certificates {
-			i.keys.known = append(i.keys.known, one.RawSubjectPublicKeyInfo)
-		}
-		if time.Since(folder.ModTime()) > racy {
-			i.keys.changed = folder.ModTime()
-		}
+	if !k.changed.IsZero() && k.changed.Equal(folder.ModTime()) {
+		return k.known, nil
 	}
-	for _, known := range i.keys.known {
-		if bytes.Equal(known, publicKey) {
-			return true, nil
-		}
+	known, err := read()
+	if err != nil {
+		return none, err
 	}
-	return bytes.Equal(i.authority.Certificate.RawSubjectPublicKeyInfo, publicKey), nil
+	k.known, k.changed = known, time.Time{}
+	if time.Since(folder.ModTime()) > racy {
+		k.changed = folder.ModTime()
+	}
+	return known, nil
+}
+
+// IsOwnKey reports whether a public key (SubjectPublicKeyInfo) is CAPF's: in force, next or past.
+func (i *identity) IsOwnKey(publicKey []byte) (bool, error) {
+	certificates, err := i.own.get(i.directory, func() ([]*x509.Certificate, error) { return ca.Certificates(i.directory) })
+	if err != nil {
+		return false, err
+	}
+	isOf := func(one *x509.Certificate) bool { return bytes.Equal(one.RawSubjectPublicKeyInfo, publicKey) }
+	return slices.ContainsFunc(certificates, isOf) || isOf(i.Certificate()), nil
+}
+
+// Past gives the CAPF certificates that were in force before and whose keys are kept, with these.
+func (i *identity) Past() ([]*ca.Authority, error) {
+	return i.past.get(i.directory, func() ([]*ca.Authority, error) { return ca.Past(i.directory, i.environment) })
 }
 
 // Current gives the certificate for handshakes and who signs under it, as they are in force now.
