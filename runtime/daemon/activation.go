@@ -13,19 +13,12 @@ const activationEvery = time.Minute
 // followActivations completes, at the start and while the service runs, what a `capf ca activate` has left that was
 // cut off when its certificate was in force already: until then the audit trail does not say so.
 func (d *Daemon) followActivations(ctx context.Context) error {
-	ticker := time.NewTicker(activationEvery)
-	defer ticker.Stop()
 	completed := ""
-	for {
+	return every(ctx, activationEvery, func(ctx context.Context) {
 		if present := capf.HexSHA256(d.identity.Certificate().Raw); present != completed && d.completeActivation(ctx) {
 			completed = present
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
+	})
 }
 
 // completeActivation reports whether nothing is left to do. While a command is at it, that is for the command.

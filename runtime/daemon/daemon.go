@@ -203,9 +203,9 @@ func (d *Daemon) AdminURL() string {
 func (d *Daemon) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.server.Serve(ctx, d.phones) })
-	group.Go(func() error { return d.expire(ctx) })
-	group.Go(func() error { return d.newUpkeep().run(ctx) })
-	group.Go(func() error { return d.tracer.watch(ctx) })
+	group.Go(func() error { return every(ctx, expireEvery, d.expire) })
+	group.Go(func() error { return every(ctx, upkeepEvery, d.newUpkeep().run) })
+	group.Go(func() error { return every(ctx, lookEvery, d.tracer.follow) })
 	group.Go(func() error { return d.followActivations(ctx) })
 	group.Go(func() error { return d.newDrift().run(ctx) })
 	if d.socket != nil {
@@ -253,27 +253,32 @@ func (d *Daemon) adminHandler() http.Handler {
 	return mux
 }
 
-// expire ends, now and then, the operations whose deadline has passed, so that their strings are void on
-// disk too. That they read as expired does not wait for it.
-func (d *Daemon) expire(ctx context.Context) error {
-	ticker := time.NewTicker(expireEvery)
+// every does something now, and again after each interval, until the context ends.
+func every(ctx context.Context, interval time.Duration, do func(context.Context)) error {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		count, err := d.store.ExpireOperations(ctx, d.options.Environment.Clock(), expireAtOnce)
+		do(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// expire ends the operations whose deadline has passed, so that their strings are void on disk too. That they read as
+// expired does not wait for it.
+func (d *Daemon) expire(ctx context.Context) {
+	for count := expireAtOnce; count == expireAtOnce; {
+		var err error
+		count, err = d.store.ExpireOperations(ctx, d.options.Environment.Clock(), expireAtOnce)
 		if err != nil && ctx.Err() == nil {
 			d.options.Log.Error("operations past their deadline could not be ended", "error", err)
 		}
 		if count > 0 {
 			d.options.Log.Info("operations expired", "count", count)
 			d.metrics.OperationsExpired(count)
-		}
-		if count == expireAtOnce {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
 		}
 	}
 }

@@ -43,7 +43,7 @@ type drift struct {
 	metrics driftMetrics
 	log     *slog.Logger
 
-	folders hanging
+	folders openFolders
 	told    map[string]distribute.State // of each node at the last look
 	reminds map[string]bool             // of what was reminded
 	trouble string                      // why the last look was not possible
@@ -92,7 +92,7 @@ func spread(around time.Duration, random float64) time.Duration {
 func (d *drift) look(ctx context.Context) {
 	statuses, err := d.read(ctx, func(capf.Node) bool { return true })
 	if err == nil {
-		statuses, err = d.again(ctx, statuses)
+		statuses, err = d.lookTwice(ctx, statuses)
 	}
 	if ctx.Err() != nil {
 		return // the service ends: what was not read says nothing
@@ -156,9 +156,9 @@ func (d *drift) read(ctx context.Context, wanted func(capf.Node) bool) ([]distri
 // its SSH service, or a line that breaks once, is back by then.
 const secondLookAfter = 30 * time.Second
 
-// again looks a second time at nodes that have become unreachable since the last look, before anybody is told: one lost
+// lookTwice looks a second time at nodes that have become unreachable since the last look, before anybody is told: one lost
 // connection is no drift. What the second look finds counts. Nodes that were unreachable before are left as they are.
-func (d *drift) again(ctx context.Context, statuses []distribute.NodeStatus) ([]distribute.NodeStatus, error) {
+func (d *drift) lookTwice(ctx context.Context, statuses []distribute.NodeStatus) ([]distribute.NodeStatus, error) {
 	doubtful := make(map[string]bool)
 	for _, status := range statuses {
 		if status.State == distribute.StateUnreachable && d.told[status.Node] != distribute.StateUnreachable {

@@ -49,19 +49,10 @@ func (d *Daemon) newUpkeep() *upkeep {
 		issuerEnds: func() time.Time { return d.identity.Authority().Certificate.NotAfter }, countReset: d.metrics.PhoneReset}
 }
 
-// run looks at the window now and then until the context ends.
-func (u *upkeep) run(ctx context.Context) error {
-	ticker := time.NewTicker(upkeepEvery)
-	defer ticker.Stop()
-	for {
-		if err := u.step(ctx); err != nil && ctx.Err() == nil {
-			u.log.Error("renewals and resets could not be seen to; the next try is in a minute", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
+// run is a step whose failure is told.
+func (u *upkeep) run(ctx context.Context) {
+	if err := u.step(ctx); err != nil && ctx.Err() == nil {
+		u.log.Error("renewals and resets could not be seen to; the next try is in a minute", "error", err)
 	}
 }
 

@@ -135,7 +135,7 @@ func TestUpkeepWithAWindowThatCannotBeRead(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.upkeep.run(ctx); err != nil {
+	if err := every(ctx, time.Hour, c.upkeep.run); err != nil {
 		t.Error(err)
 	}
 }

@@ -40,6 +40,7 @@ type tracer struct {
 	logLevel   *slog.LevelVar // nil: the log keeps its level
 	configured slog.Level     // of the log, where the store has none
 
+	blind  bool                                  // the last look failed; of the goroutine that follows the store
 	levels atomic.Pointer[map[string]slog.Level] // by device, "" for all; nil or empty: nothing is traced
 	mu     sync.Mutex                            // one line at a time
 	broken bool                                  // the last line could not be written
@@ -57,23 +58,13 @@ func (d *Daemon) openTracer(ctx context.Context) error {
 	return d.tracer.look(ctx)
 }
 
-// watch follows the store until the context ends.
-func (t *tracer) watch(ctx context.Context) error {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	failed := false
-	for {
-		err := t.look(ctx)
-		if err != nil && !failed && ctx.Err() == nil {
-			t.log.Error("what to trace could not be read; it stays as it was", "error", err)
-		}
-		failed = err != nil
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
+// follow is a look whose failure is told, once.
+func (t *tracer) follow(ctx context.Context) {
+	err := t.look(ctx)
+	if err != nil && !t.blind && ctx.Err() == nil {
+		t.log.Error("what to trace could not be read; it stays as it was", "error", err)
 	}
+	t.blind = err != nil
 }
 
 // look takes over what stands in the store.

@@ -10,9 +10,9 @@ import (
 	"capf/ctl/distribute"
 )
 
-// hanging knows the folders at which a look hangs: a share whose server is gone holds whoever touches it, for as long
+// openFolders knows the folders at which a look hangs: a share whose server is gone holds whoever touches it, for as long
 // as it is gone, and a thread with it. Another look at it would hold another thread, until there are none left.
-type hanging struct {
+type openFolders struct {
 	mu   sync.Mutex
 	open map[string]int // folders that have been opened and not been closed yet, by URL
 }
@@ -20,33 +20,33 @@ type hanging struct {
 var errHangs = errors.New("an earlier look at the folder still hangs: see to the share that is mounted there")
 
 // guard is open for one look: it refuses a folder that an earlier one has not come back from.
-func (h *hanging) guard(open distribute.Opener) distribute.Opener {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	before := maps.Clone(h.open)
+func (f *openFolders) guard(open distribute.Opener) distribute.Opener {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := maps.Clone(f.open)
 	return func(ctx context.Context, address *url.URL) (distribute.Target, error) {
 		folder := address.String()
 		if before[folder] > 0 {
 			return nil, errHangs
 		}
-		h.count(folder, 1)
+		f.count(folder, 1)
 		target, err := open(ctx, address)
 		if err != nil {
-			h.count(folder, -1)
+			f.count(folder, -1)
 			return nil, err
 		}
-		return &guarded{target, sync.OnceFunc(func() { h.count(folder, -1) })}, nil
+		return &guarded{target, sync.OnceFunc(func() { f.count(folder, -1) })}, nil
 	}
 }
 
-func (h *hanging) count(folder string, change int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.open == nil {
-		h.open = make(map[string]int)
+func (f *openFolders) count(folder string, change int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.open == nil {
+		f.open = make(map[string]int)
 	}
-	if h.open[folder] += change; h.open[folder] == 0 {
-		delete(h.open, folder)
+	if f.open[folder] += change; f.open[folder] == 0 {
+		delete(f.open, folder)
 	}
 }
 
