@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"capf/runtime/ca"
@@ -107,7 +108,7 @@ func newCRLs(store servedStore, authorities authorities, environment ca.Environm
 // with this SHA-256 in lower-case hex; CodeNotFound where there is none. It is made anew where anything was revoked
 // since, and where it is a day old or over. The context ends the wait for others who have theirs made.
 func (c *crls) CRL(ctx context.Context, issuer string) (der []byte, made time.Time, err error) {
-	authority, known, err := c.find(ctx, issuer)
+	authority, err := c.find(ctx, issuer)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -118,7 +119,6 @@ func (c *crls) CRL(ctx context.Context, issuer string) (der []byte, made time.Ti
 		return nil, time.Time{}, &capf.Error{Code: capf.CodeUnavailable, Message: "CRL: another request keeps the store busy", Err: ctx.Err(),
 			Hint: "see whether another process holds the lock of the store"}
 	}
-	c.forget(known)
 	key := capf.HexSHA256(authority.Certificate.Raw)
 	fresh, err := c.isFresh(ctx, c.kept[key])
 	if err != nil {
@@ -134,55 +134,31 @@ func (c *crls) CRL(ctx context.Context, issuer string) (der []byte, made time.Ti
 	return c.kept[key].DER, c.kept[key].MadeAt, nil
 }
 
-// find gives the authority whose CRL is meant, and the SHA-256 of all that there are; nil where that cannot be read,
-// which keeps nobody from the CRL of the one in force. An earlier one whose anchor was removed is answered for no more.
-func (c *crls) find(ctx context.Context, issuer string) (found *ca.Authority, known map[string]bool, err error) {
+// find gives the authority whose CRL is meant. What cannot be read of earlier ones keeps nobody from the CRL of the one in
+// force. An earlier one whose anchor was removed is answered for no more.
+func (c *crls) find(ctx context.Context, issuer string) (*ca.Authority, error) {
 	inForce := c.authorities.Authority()
+	if issuer == "" || issuer == capf.HexSHA256(inForce.Certificate.Raw) {
+		return inForce, nil
+	}
 	past, err := c.authorities.Past()
-	if err == nil {
-		known = map[string]bool{capf.HexSHA256(inForce.Certificate.Raw): true}
-	}
-	for _, one := range past {
-		key := capf.HexSHA256(one.Certificate.Raw)
-		if known[key] = true; key == issuer {
-			found = one
-		}
-	}
-	switch {
-	case issuer == "" || issuer == capf.HexSHA256(inForce.Certificate.Raw):
-		return inForce, known, nil
-	case err != nil:
-		return nil, nil, err
-	case found == nil:
-		return nil, nil, noCRL(issuer)
+	if err != nil {
+		return nil, err
 	}
 	anchors, err := c.store.Anchors(ctx, capf.LSC)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	for _, anchor := range anchors {
-		if anchor.SHA256 == issuer {
-			return found, known, nil
-		}
+	found := slices.IndexFunc(past, func(one *ca.Authority) bool { return capf.HexSHA256(one.Certificate.Raw) == issuer })
+	if found < 0 || !slices.ContainsFunc(anchors, func(anchor capf.Anchor) bool { return anchor.SHA256 == issuer }) {
+		return nil, noCRL(issuer)
 	}
-	return nil, nil, noCRL(issuer)
+	return past[found], nil
 }
 
 func noCRL(issuer string) error {
 	return &capf.Error{Code: capf.CodeNotFound, Message: fmt.Sprintf("no CAPF certificate with its key and its anchor has SHA-256 %.64q", issuer),
 		Hint: "see `capf ca list` and `capf anchor list`"}
-}
-
-// forget drops the CRLs of issuers that are there no more; known is nil where nobody can tell.
-func (c *crls) forget(known map[string]bool) {
-	if known == nil {
-		return
-	}
-	for key := range c.kept {
-		if !known[key] {
-			delete(c.kept, key)
-		}
-	}
 }
 
 func (c *crls) isFresh(ctx context.Context, last *CRL) (bool, error) {
