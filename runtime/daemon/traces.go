@@ -14,11 +14,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/renameio/v2"
 
+	"capf/internal/plain"
 	"capf/runtime/capf"
 )
 
@@ -56,7 +55,7 @@ func describe(c *x509.Certificate) string {
 	var text bytes.Buffer
 	line := func(name string, value any) {
 		words := fmt.Sprint(value)
-		if !utf8.ValidString(words) || strings.ContainsFunc(words, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if !plain.IsPrintable(words) {
 			words = strconv.Quote(words)
 		}
 		fmt.Fprintf(&text, "%-20s %s\n", name+":", words)
