@@ -33,6 +33,9 @@ type app struct {
 
 // store opens the store of the data directory; the caller closes it.
 func (a *app) store() (*sqlite.Store, error) {
+	if err := sqlite.CheckBeside(a.ctx, a.storePath()); err != nil {
+		return nil, err
+	}
 	return sqlite.Open(a.ctx, sqlite.Options{Path: a.storePath()})
 }
 
@@ -40,6 +43,9 @@ func (a *app) store() (*sqlite.Store, error) {
 // can look into the data directory.
 func (a *app) newStore() (*sqlite.Store, error) {
 	if err := a.checkOwn(); err != nil {
+		return nil, err
+	}
+	if err := sqlite.CheckBeside(a.ctx, a.storePath()); err != nil {
 		return nil, err
 	}
 	store, err := sqlite.Open(a.ctx, sqlite.Options{Path: a.storePath(), Create: true, Upgrade: true})

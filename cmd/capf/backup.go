@@ -42,7 +42,12 @@ func (c *backupCommand) Run(app *app) error {
 	progress := app.newProgress("KiB")
 	defer progress.done()
 	source := backup.Source{Data: app.data, Clock: time.Now, Inspect: inspectData, Progress: kibibytes(progress),
-		Snapshot: func(ctx context.Context, into string) error { return sqlite.Snapshot(ctx, app.storePath(), into) }}
+		Snapshot: func(ctx context.Context, into string) error {
+			if err := sqlite.CheckBeside(ctx, app.storePath()); err != nil {
+				return err
+			}
+			return sqlite.Snapshot(ctx, app.storePath(), into)
+		}}
 	source.Machine, _ = os.Hostname() // only for people: without it the backup is as good
 	made, err := c.write(app, source, recipients)
 	if err != nil {

@@ -40,3 +40,41 @@ func TestFaultStoreRemovedBesideSessions(t *testing.T) {
 		t.Error("the metrics do not count the store that was put back")
 	}
 }
+
+// TestFaultCommandsBesideAStoreThatIsGone: what a command writes while the service has lost a file of the store would be lost
+// when the service ends. It is refused, and makes nothing in the place of what is gone.
+func TestFaultCommandsBesideAStoreThatIsGone(t *testing.T) {
+	t.Parallel() // each command waits whether a service only starts or ends
+	f := newFailing(t)
+	f.start()
+	path := filepath.Join(f.data, "capf.db")
+	for number, gone := range [][]string{{path}, {path + "-wal"}, {path + "-shm"}, {path + "-wal", path + "-shm"}} {
+		for _, file := range gone {
+			if err := os.Rename(file, file+".away"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		commands := [][]string{{"phone", "add", "SEP000000000077"}, {"backup", filepath.Join(t.TempDir(), "backup")}}
+		if number == 0 {
+			commands = append(commands, []string{"phone", "list"}, []string{"init"})
+		}
+		for _, words := range commands {
+			if _, stderr, err := f.try(words...); err == nil || !strings.Contains(stderr, gone[0]+" is gone") {
+				t.Errorf("without %q, %q: %v, %s", gone, words, err, stderr)
+			}
+		}
+		for _, file := range gone {
+			if _, err := os.Stat(file); err == nil {
+				t.Errorf("another %s was made", file)
+			}
+			if err := os.Rename(file+".away", file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f.capf("phone", "add", "SEP000000000077")
+	if status := f.service.terminate(); status != 0 {
+		t.Errorf("the service ends with status %d", status)
+	}
+	f.capf("phone", "show", "SEP000000000077")
+}

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"time"
 
 	"capf/runtime/capf"
+	"capf/runtime/store"
 )
 
 // SQLite goes on with files that were removed or replaced under it: what it writes then nobody finds again, so that a
@@ -19,14 +22,17 @@ import (
 // and refills them as they are, and only the last connection of all processes takes them away (sqlite.org/wal.html,
 // "The WAL File"; sqlite.org/tempfiles.html, 2.2 and 2.3). In their place another file is not of SQLite's making.
 
-// besides are the names of the files beside the store, as they continue its own: the write-ahead log and its index.
-var besides = []string{"-wal", "-shm"}
-
 // openFile is a file of the store as it was when the store was opened.
 type openFile struct {
 	path   string
 	opened fs.FileInfo
 	hint   string // where it is gone
+}
+
+// filesOf are the files of an open store: its own, its write-ahead log, and the index of that.
+func filesOf(path string) []openFile {
+	const end = "put it back as it was, or have the service end, which saves what is in it, and start it again"
+	return []openFile{{path: path, hint: "put it back, or stop the service and restore a backup"}, {path: path + "-wal", hint: end}, {path: path + "-shm", hint: end}}
 }
 
 // watch notes which files the store has open. A read has SQLite open all of them.
@@ -35,10 +41,7 @@ func (s *Store) watch(ctx context.Context) error {
 	if err := s.readPool.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&tables); err != nil {
 		return err
 	}
-	files := []openFile{{path: s.path, hint: "put it back, or stop the service and restore a backup"}}
-	for _, name := range besides {
-		files = append(files, openFile{path: s.path + name, hint: "put it back as it was, or have the service end, which saves what is in it, and start it again"})
-	}
+	files := filesOf(s.path)
 	for i := range files {
 		found, err := os.Stat(files[i].path)
 		if err != nil {
@@ -48,6 +51,36 @@ func (s *Store) watch(ctx context.Context) error {
 	}
 	s.files = files
 	return nil
+}
+
+// A service that starts or ends has its lock for a moment without the files.
+const (
+	besideWithin = 2 * time.Second
+	besideStep   = 20 * time.Millisecond
+)
+
+// CheckBeside reports, with CodeUnavailable, that a service runs on the store and a file of it is gone. Whoever opened the
+// store then would have SQLite make another one, and what he writes there would be lost when the service ends.
+func CheckBeside(ctx context.Context, path string) error {
+	for left := besideWithin; ; left -= besideStep {
+		living, err := store.LivingInstance(filepath.Dir(path))
+		if err != nil || living == "" {
+			return err
+		}
+		var problem error
+		for _, file := range filesOf(path) {
+			if _, err := os.Stat(file.path); err != nil {
+				problem = file.gone(err)
+				break
+			}
+		}
+		if problem == nil || left <= 0 {
+			return problem
+		}
+		if err := capf.Wait(ctx, besideStep); err != nil {
+			return err
+		}
+	}
 }
 
 // inPlace reports, with CodeUnavailable, that a file of the store is not where it was.
