@@ -11,10 +11,13 @@ import (
 
 	"capf/ctl"
 	"capf/internal/plain"
+	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/pkcs11"
 	"capf/runtime/store/sqlite"
 )
+
+// A new trust list, with its ITL, and what is to be said about the newest one.
 
 type ctlBuildCommand struct {
 	Mode        capf.ClusterMode `help:"Security mode of the cluster: non-secure or mixed; kept and shown, the file has no field for it. Default: that of the list before, else non-secure."`
@@ -341,4 +344,208 @@ func (c *ctlBuildCommand) contents(app *app, store *sqlite.Store, tokens []capf.
 	contents.Timestamp, contents.SingleToken = time.Now().UTC().Truncate(time.Second), c.SingleToken
 	contents.SignerVersion = c.signerVersion(&contents)
 	return contents, nil
+}
+
+// signerVersion is the one that was asked for. By itself a CTL has none: a list is for all phones of the cluster, and
+// those of the 4.1 era are to be spared the element [P]. An ITL is for newer phones only.
+func (c *ctlBuildCommand) signerVersion(contents *ctl.Contents) ctl.Version {
+	switch {
+	case c.Signer == "1.1", c.Signer == "auto" && contents.ITL && contents.HasEC():
+		return ctl.SignerVersion11
+	case c.Signer == "1.0", c.Signer == "auto" && contents.ITL:
+		return ctl.SignerVersion10
+	}
+	return ctl.SignerVersionOmitted
+}
+
+// noteEC says what phones make of a server with an EC key.
+func (c *ctlBuildCommand) noteEC(app *app, contents *ctl.Contents) {
+	if contents.HasEC() && contents.SignerVersion != ctl.SignerVersion11 {
+		app.say("note: a server has an EC key, which phones of the 4.1 era cannot read; where all phones are newer, build with --signer-version 1.1")
+	}
+}
+
+// makeITL makes the ITL, where one is asked for, with the token that signed the list if that will do. Its tokens are named
+// as in the list, by which phones may know them.
+func (b *building) makeITL(made *ctl.Successor) error {
+	if !b.command.ITL {
+		return nil
+	}
+	list, err := ctl.Decode(made.Raw)
+	if err != nil {
+		return err
+	}
+	contents := b.made
+	contents.ITL = true
+	contents.SpellAs(list)
+	contents.SignerVersion = b.command.signerVersion(&contents)
+	if err := addTVS(b.app, b.store, &contents); err != nil {
+		return err
+	}
+	candidates := b.candidates()
+	slices.SortStableFunc(candidates, func(x, y ctl.Candidate) int { return rank(x, made.Signer.Name) - rank(y, made.Signer.Name) })
+	succession := ctl.Succession{Contents: contents, Candidates: candidates, StartOver: b.command.StartOver}
+	field, err := b.store.FieldITL(b.app.ctx)
+	if err != nil && !capf.HasCode(err, capf.CodeNotFound) {
+		return err
+	}
+	succession.Previous = field.ITL
+	b.itl, err = succession.Build()
+	if refused := new(ctl.NoSignerError); errors.As(err, &refused) {
+		return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("build an ITL that phones with that of version %d take", field.Version), Err: refused,
+			Hint: "plug in or add one of these; if all of them are lost, --start-over builds one for which every phone must be reset by hand"}
+	}
+	if err != nil {
+		return &capf.Error{Code: capf.CodeRefused, Message: "build the ITL", Err: err}
+	}
+	return nil
+}
+
+func rank(candidate ctl.Candidate, signer string) int {
+	if candidate.Name == signer {
+		return 0
+	}
+	return 1
+}
+
+// addTVS adds the trust verification services of the nodes.
+func addTVS(app *app, store *sqlite.Store, contents *ctl.Contents) error {
+	nodes, err := store.Nodes(app.ctx)
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		if certificate := parseStored(node.TVSCertificate); certificate != nil {
+			contents.TVS = append(contents.TVS, ctl.Server{Name: node.Name, DNSName: node.HostName(), Address: node.Address,
+				Role: ctl.RoleTrustVerificationService, Certificate: certificate})
+		}
+	}
+	return nil
+}
+
+// sayITL says what phones make of the ITL, and where an older one is left behind.
+func (b *building) sayITL() error {
+	if b.itl != nil {
+		b.app.say("with an ITL, signed by %s", b.itl.Signer.Certificate.Subject)
+		if b.itl.Broken != nil {
+			b.app.say("warning: phones that hold the earlier ITL do not take this one: %v; erase it on each (Settings, Security Configuration, Trust List)", b.itl.Broken)
+		}
+		return nil
+	}
+	field, err := b.store.FieldITL(b.app.ctx)
+	if capf.HasCode(err, capf.CodeNotFound) {
+		return nil
+	}
+	if err == nil {
+		b.app.say("warning: version %d came with an ITL and this one does not: where that one is, it stays; build with --itl to keep both in step", field.Version)
+	}
+	return err
+}
+
+// remindOf says what should be done about a list: all that is known about the newest one of the store, and of any other
+// only whose certificates come to their end.
+func remindOf(app *app, list readableList, file *ctl.File) error {
+	if !list.newest {
+		sayReminders(app, ctl.Remind(file, nil, time.Now()))
+		return nil
+	}
+	return app.withStore(func(store *sqlite.Store) error { return remindOfVersion(app, store, *list.stored, file) })
+}
+
+// remindOfVersion is remindOf for the newest list of the store: whether it has what a new one would have, whether it went
+// anywhere, and whose certificate comes to its end.
+func remindOfVersion(app *app, store *sqlite.Store, latest capf.CTLVersion, file *ctl.File) error {
+	var contents *ctl.Contents
+	tokens, err := store.Tokens(app.ctx)
+	if err != nil {
+		return err
+	}
+	gathered, err := gatherContents(app, store, tokens)
+	switch {
+	case err == nil:
+		contents = &gathered
+		if contents.ITL = file.IsITL(); contents.ITL {
+			if err := addTVS(app, store, contents); err != nil {
+				return err
+			}
+		}
+	case capf.HasCode(err, capf.CodeRefused), capf.HasCode(err, capf.CodeNotActivated):
+		// Without a publisher or an identity there is nothing to compare with; who builds a list is told so.
+	default:
+		return err
+	}
+	sayReminders(app, ctl.Remind(file, contents, time.Now()))
+	if latest.Origin == capf.CTLBuilt && latest.DistributedAt.IsZero() {
+		app.say("reminder: no node is known to have got version %d: %s", latest.Version, afterBuild)
+	}
+	return nil
+}
+
+// remindOfStatus is remindOfVersion, and what is to be done on the machines once a list is on them: whether it was done
+// nobody can see from here.
+func remindOfStatus(app *app, store *sqlite.Store, latest capf.CTLVersion) error {
+	file, err := ctl.Decode(latest.File)
+	if err != nil {
+		return err
+	}
+	if err := remindOfRestarts(app, store, latest); err != nil {
+		return err
+	}
+	return remindOfVersion(app, store, latest, file)
+}
+
+// remindOfRestarts names the nodes of which a restart is due. Of lists that were distributed before these were noted it
+// is not known.
+func remindOfRestarts(app *app, store *sqlite.Store, latest capf.CTLVersion) error {
+	restarts, err := store.Restarts(app.ctx)
+	if err != nil || latest.DistributedAt.IsZero() {
+		return err
+	}
+	const since = "version %d is on servers since %s: phones know it once the CallManager and TFTP services"
+	switch due := capf.RestartsDue(restarts); {
+	case len(due) > 0:
+		app.say(since+" of %s were restarted and the phones reset; then say so with `capf ctl restarted`", latest.Version,
+			capf.FormatTime(latest.DistributedAt), plain.Line(strings.Join(due, ", ")))
+	case len(restarts) == 0:
+		app.say(since+" were restarted and the phones reset", latest.Version, capf.FormatTime(latest.DistributedAt))
+	}
+	return nil
+}
+
+// afterBuild is what a new list asks for (ctl-format.md, "Rules").
+const afterBuild = "run `capf ctl distribute`, then restart the CallManager and TFTP services of the servers and reset the phones"
+
+func sayReminders(app *app, reminders []ctl.Reminder) {
+	for _, reminder := range reminders {
+		app.say("reminder: %s", plain.Line(fmt.Sprint(reminder)))
+	}
+}
+
+// remindOfList says so where the newest list was made without the CAPF certificate in force (A1).
+func remindOfList(app *app, store *sqlite.Store, authority *ca.Authority) error {
+	latest, err := store.LatestCTL(app.ctx)
+	if capf.HasCode(err, capf.CodeNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	file, err := ctl.Decode(latest.File)
+	if err != nil {
+		return err
+	}
+	if !file.Has(ctl.RoleCAPF, authority.Certificate) {
+		app.say("the newest trust list (version %d) does not hold this CAPF certificate: phones will refuse it until `capf ctl build` and `capf ctl distribute` have been run",
+			latest.Version)
+	}
+	return nil
+}
+
+// remindBeforeServing is remindOfList for a service that is about to start.
+func remindBeforeServing(app *app) error {
+	authority, err := app.authority()
+	if err != nil {
+		return err
+	}
+	return app.withStore(func(store *sqlite.Store) error { return remindOfList(app, store, authority) })
 }

@@ -1,21 +1,26 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-multierror"
 
+	"capf/ctl"
 	"capf/ctl/distribute"
 	"capf/internal/plain"
 	"capf/runtime/capf"
 	"capf/runtime/daemon"
 	"capf/runtime/store/sqlite"
 )
+
+// Trust lists on their way to the servers, and what is there.
 
 type ctlDistributeCommand struct {
 	Nodes     []string `arg:"" optional:"" name:"node" help:"Only these nodes."`
@@ -131,9 +136,7 @@ func (d *distribution) print(results []distribute.Result) error {
 		if result.Err != nil {
 			failures = append(failures, errors.New(result.Error))
 		}
-		if err := list.add(result.Node, result.Outcome, describeFiles(result.Files), result.Error); err != nil {
-			return err
-		}
+		list.add(result.Node, result.Outcome, describeFiles(result.Files), result.Error)
 	}
 	if err := list.close(); err != nil {
 		return err
@@ -253,4 +256,207 @@ func payloadFor(app *app, store *sqlite.Store, list capf.CTLVersion) (*distribut
 		return nil, err
 	}
 	return daemon.Payload(app.ctx, store, app.data, authority.Certificate, list)
+}
+
+// delivering keeps what became of each node as soon as it is known. What a run did before it was killed is then known
+// to the next one, and to `ctl build`, which follows the list that phones may hold.
+type delivering struct {
+	app      *app
+	store    *sqlite.Store
+	version  int64
+	removed  []string // nodes that the store no longer has
+	problems *multierror.Error
+}
+
+// lists is told that a node is about to get a list: from then on its services are to be restarted, also where nobody comes
+// to say so.
+func (d *delivering) lists(ctx context.Context, node string) error {
+	err := d.store.OweRestart(ctx, node, d.version)
+	if capf.HasCode(err, capf.CodeNotFound) {
+		return nil // see ends
+	}
+	return err
+}
+
+// ends is told what became of a node.
+func (d *delivering) ends(result distribute.Result) {
+	delivery := capf.Delivery{Node: result.Node, Version: d.version, Outcome: string(result.Outcome), Detail: result.Error, At: time.Now().UTC()}
+	// Also when it was interrupted: what was done is to be known the next time.
+	err := d.store.RecordDelivery(context.WithoutCancel(d.app.ctx), delivery)
+	switch {
+	case capf.HasCode(err, capf.CodeNotFound):
+		d.removed = append(d.removed, plain.Line(result.Node))
+	case err != nil:
+		d.problems = multierror.Append(d.problems, err)
+	}
+}
+
+// close adds to the outcome of the run what could not be recorded.
+func (d *delivering) close(outcome error) error {
+	if len(d.removed) > 0 {
+		d.app.say("removed from the store meanwhile, so that what they got is not recorded: %s", strings.Join(d.removed, ", "))
+	}
+	if d.problems.ErrorOrNil() == nil {
+		return outcome
+	}
+	return multierror.Append(d.problems, outcome).ErrorOrNil()
+}
+
+// putBack asks what phones hold and all nodes first, then makes the older list the newest. Its time is before that of
+// the list that they hold, which does not count: what counts for phones is who signed (ctl-format.md, "Rules").
+func (d *distribution) putBack(options distribute.Options) error {
+	refusals := multierror.Append(nil, d.checkField())
+	var failures *multierror.Error
+	results := d.do(options, true)
+	for _, result := range results {
+		if result.Outcome == distribute.Refused {
+			refusals = multierror.Append(refusals, d.notPutBack(result.Err, ""))
+		}
+		if result.Err != nil {
+			failures = multierror.Append(failures, d.notPutBack(result.Err, "bring one of the nodes back first"))
+		}
+	}
+	if refusals.ErrorOrNil() != nil {
+		return refusals
+	}
+	if failures != nil && len(failures.Errors) == len(results) {
+		return failures // it would be the newest, also for phones that ask the service, and nobody was asked
+	}
+	again := d.list
+	again.AddedAt = time.Time{}
+	version, err := d.store.AddCTL(d.app.ctx, again, actor())
+	if err != nil {
+		return err
+	}
+	d.app.say("version %d is put back, as version %d; it is older than what phones may hold: see that one phone takes it before you reset the others",
+		d.list.Version, version)
+	d.list.Version, d.back = version, false
+	return nil
+}
+
+// tryOut says what would be done, and changes nothing.
+func (d *distribution) tryOut(options distribute.Options) error {
+	var refusals *multierror.Error
+	if d.back {
+		refusals = multierror.Append(refusals, d.checkField())
+	}
+	return multierror.Append(refusals, d.print(d.do(options, true))).ErrorOrNil()
+}
+
+func (d *distribution) notPutBack(cause error, hint string) error {
+	return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("version %d is not put back", d.list.Version), Err: cause, Hint: hint}
+}
+
+// checkField says what phones will do with an older list: those that hold the newest that was distributed, whatever the
+// nodes hold by now. A node that has lost its list, or is not reached, must not hide that.
+func (d *distribution) checkField() error {
+	field, err := d.store.FieldCTL(d.app.ctx)
+	if err != nil || field.SHA256 == d.list.SHA256 || field.Origin == capf.CTLBuilt && field.DistributedAt.IsZero() {
+		return err // they hold it already, or none
+	}
+	err = ctl.VerifySuccession(d.list.File, field.File)
+	switch {
+	case err == nil, errors.Is(err, ctl.ErrOlder):
+		d.app.say("phones that hold version %d take version %d by its signature: a token of theirs made it", field.Version, d.list.Version)
+		return nil
+	case d.command.StartOver && errors.Is(err, ctl.ErrNotSuccessor):
+		d.app.say("phones that hold version %d do not take version %d, and must be reset by hand: %v", field.Version, d.list.Version, err)
+		return nil
+	}
+	return d.notPutBack(fmt.Errorf("phones may hold version %d: %w", field.Version, err),
+		"build a new list with what the older one had (`capf ctl build`), or start over (--start-over), after which those phones need theirs erased by hand")
+}
+
+type ctlStatusCommand struct{}
+
+// Run reads what the nodes hold, now; where not all of it is equal the exit status is 3.
+func (c *ctlStatusCommand) Run(app *app) error {
+	return app.withStore(func(store *sqlite.Store) error {
+		nodes, err := namedNodes(app, store, nil)
+		if err != nil {
+			return err
+		}
+		payload, latest, err := payloadOf(app, store)
+		if err != nil {
+			return err
+		}
+		app.say("version %d, cluster security mode %s", latest.Version, latest.Mode)
+		versions, err := store.CTLVersions(app.ctx)
+		if err != nil {
+			return err
+		}
+		options, err := app.reach()
+		if err != nil {
+			return err
+		}
+		statuses := distribute.Status(app.ctx, daemon.Receivers(nodes), payload, daemon.KnownVersions(versions), options)
+		if err := remindOfStatus(app, store, latest); err != nil {
+			return err
+		}
+		advice, err := daemon.Advice(app.ctx, store, latest, statuses)
+		if err != nil {
+			return err
+		}
+		return printStatus(app, statuses, advice)
+	})
+}
+
+// printStatus prints the nodes, and the advice where not all are equal.
+func printStatus(app *app, statuses []distribute.NodeStatus, advice string) error {
+	list := app.list("node", "state", "file", "file-state", "version", "sha256", "error")
+	var failures []error
+	for _, node := range statuses {
+		if node.State != distribute.StateEqual {
+			failures = append(failures, cmp.Or(node.Err, fmt.Errorf("node %q: %s", node.Node, node.State)))
+		}
+		for _, file := range node.Files {
+			version := ""
+			if file.Version > 0 {
+				version = fmt.Sprint(file.Version)
+			}
+			list.add(node.Node, node.State, file.Path, file.State, version, file.SHA256, cmp.Or(file.Error, node.Error))
+		}
+		if len(node.Files) == 0 {
+			list.add(node.Node, node.State, "", "", "", "", node.Error)
+		}
+	}
+	if err := list.close(); err != nil {
+		return err
+	}
+	return partly(failures, len(statuses), "do not hold what they should", "see the list above; "+advice)
+}
+
+type ctlRestartedCommand struct {
+	Nodes []string `arg:"" optional:"" name:"node" help:"These nodes; default: all."`
+}
+
+// Run notes that the services of nodes were restarted, and shows what is known of them now. Only a person can tell: what
+// phones do shows neither which list they have nor from whom.
+func (c *ctlRestartedCommand) Run(app *app) error {
+	return app.withStore(func(store *sqlite.Store) error {
+		nodes, err := namedNodes(app, store, c.Nodes)
+		if err != nil {
+			return err
+		}
+		names := make([]string, len(nodes))
+		for i, node := range nodes {
+			names[i] = node.Name
+		}
+		if err := store.RestartsDone(app.ctx, names, actor()); err != nil {
+			return err
+		}
+		restarts, err := store.Restarts(app.ctx)
+		if err != nil {
+			return err
+		}
+		return printRestarts(app, slices.DeleteFunc(restarts, func(one capf.Restart) bool { return !slices.Contains(names, one.Node) }))
+	})
+}
+
+func printRestarts(app *app, restarts []capf.Restart) error {
+	list := app.list("node", "since-version", "since", "done-at", "done-by")
+	for _, one := range restarts {
+		list.add(one.Node, one.Version, capf.FormatTime(one.Since), capf.FormatTime(one.DoneAt), one.DoneBy)
+	}
+	return list.close()
 }

@@ -174,9 +174,7 @@ func (c *tokenListCommand) Run(app *app) error {
 			if err != nil {
 				return err
 			}
-			if err := list.add(token.Name, certificate.Subject, certificate.Serial, capf.FormatTime(certificate.NotAfter), token.Location); err != nil {
-				return err
-			}
+			list.add(token.Name, certificate.Subject, certificate.Serial, capf.FormatTime(certificate.NotAfter), token.Location)
 		}
 		return list.close()
 	})

@@ -62,9 +62,7 @@ func printRollback(app *app, done capf.Rollback) error {
 	}
 	list := app.list("kept", "name", "reason")
 	for _, one := range done.Kept {
-		if err := list.add(one.Kind, one.Name, one.Reason); err != nil {
-			return err
-		}
+		list.add(one.Kind, one.Name, one.Reason)
 	}
 	return list.close()
 }

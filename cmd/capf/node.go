@@ -1,17 +1,24 @@
 package main
 
 import (
+	"cmp"
+	"crypto/x509"
 	"errors"
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 
-	"crypto/x509"
+	"github.com/alecthomas/kong"
 
+	"capf/ctl/distribute"
 	"capf/runtime/capf"
 	"capf/runtime/daemon"
 	"capf/runtime/store/sqlite"
 )
+
+// The servers of the cluster, and what it takes to reach them.
 
 type nodeCommands struct {
 	Add    nodeAddCommand    `cmd:"" help:"Add a server of the cluster."`
@@ -130,10 +137,8 @@ func (c *nodeListCommand) Run(app *app) error {
 		}
 		list := app.list("name", "role", "address", "publisher", "dns-name", "certificate", "target", "certificates", "tftp", "tvs-certificate")
 		for _, node := range nodes {
-			if err := list.add(node.Name, node.Role, node.Address.String(), node.Publisher, node.DNSName, subjectOf(node.Certificate), node.Target,
-				node.CertificatesDir, node.TFTPDir, subjectOf(node.TVSCertificate)); err != nil {
-				return err
-			}
+			list.add(node.Name, node.Role, node.Address.String(), node.Publisher, node.DNSName, subjectOf(node.Certificate), node.Target,
+				node.CertificatesDir, node.TFTPDir, subjectOf(node.TVSCertificate))
 		}
 		return list.close()
 	})
@@ -154,4 +159,180 @@ type nodeRemoveCommand struct {
 // Run removes the node.
 func (c *nodeRemoveCommand) Run(app *app) error {
 	return app.withStore(func(store *sqlite.Store) error { return store.RemoveNode(app.ctx, c.Name, actor()) })
+}
+
+type nodeSetCommand struct {
+	Name         string         `arg:"" help:"Name of the node."`
+	Role         *capf.NodeRole `help:"ccm+tftp, ccm or tftp." placeholder:"ROLE"`
+	Address      *netip.Addr    `help:"IPv4 address." placeholder:"IP"`
+	DNSName      *string        `name:"dns-name" help:"Name by which phones reach it; empty: its name." placeholder:"NAME"`
+	Certificate  string         `help:"Its new certificate, PEM or DER." type:"path" placeholder:"FILE"`
+	TVS          *string        `name:"tvs-certificate" help:"Certificate of its trust verification service, PEM or DER, for the ITL; empty: it has none." placeholder:"FILE"`
+	Target       *string        `help:"Where its files go: file:///dir or sftp://user@host:port/dir" placeholder:"URL"`
+	Certificates *string        `help:"Folder for certificates, below the target." placeholder:"DIR"`
+	TFTP         *string        `name:"tftp" help:"Folder for the trust list, below the target." placeholder:"DIR"`
+}
+
+// Run changes the node in one step, after all of it has been checked.
+func (c *nodeSetCommand) Run(app *app) error {
+	certificate, tvs, err := c.certificates(app)
+	if err != nil {
+		return err
+	}
+	return app.withStore(func(store *sqlite.Store) error {
+		changed, err := store.ChangeNode(app.ctx, c.Name, func(node *capf.Node) error { return c.change(node, certificate, tvs) }, actor())
+		if err != nil {
+			return err
+		}
+		c.tell(app, changed)
+		return app.fields([]string{"node", "changed"}, []any{c.Name, strings.Join(changed, " ")})
+	})
+}
+
+// certificates reads those that are given: that of the node, and that of its trust verification service.
+func (c *nodeSetCommand) certificates(app *app) (own, tvs []byte, err error) {
+	if c.Certificate != "" {
+		if own, err = readNodeCertificate(app, c.Name, c.Certificate); err != nil {
+			return nil, nil, err
+		}
+	}
+	if c.TVS != nil && *c.TVS != "" {
+		if tvs, err = readCertificate(kong.ExpandPath(*c.TVS)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return own, tvs, nil
+}
+
+func (c *nodeSetCommand) change(node *capf.Node, certificate, tvs []byte) error {
+	if certificate != nil {
+		node.Certificate = certificate
+	}
+	if c.TVS != nil {
+		node.TVSCertificate = tvs
+	}
+	if c.Role != nil {
+		node.Role = *c.Role
+	}
+	if c.Address != nil {
+		node.Address = *c.Address
+	}
+	for _, text := range []struct{ from, to *string }{
+		{c.DNSName, &node.DNSName}, {c.Target, &node.Target}, {c.Certificates, &node.CertificatesDir}, {c.TFTP, &node.TFTPDir},
+	} {
+		if text.from != nil {
+			*text.to = *text.from
+		}
+	}
+	if err := node.Validate(); err != nil {
+		return err
+	}
+	if err := daemon.Receiver(*node).Validate(); err != nil {
+		return &capf.Error{Code: capf.CodeInvalid, Message: "node", Err: err}
+	}
+	return nil
+}
+
+// tell says what has to follow for servers and phones to know it.
+func (c *nodeSetCommand) tell(app *app, changed []string) {
+	listed := slices.ContainsFunc(changed, func(name string) bool {
+		return slices.Contains([]string{"role", "address", "dns-name", "certificate"}, name)
+	})
+	switch {
+	case listed:
+		app.say("phones know it once a list has it: `capf ctl build`, then `capf ctl distribute`")
+	case slices.Contains(changed, "tvs-certificate"):
+		app.say("phones know it once an ITL has it: `capf ctl build --itl`, then `capf ctl distribute`")
+	case len(changed) > 0:
+		app.say("what lies at the place before stays there; `capf ctl distribute %s` brings its files to the new one", c.Name)
+	}
+}
+
+type nodeCheckCommand struct {
+	Names []string `arg:"" optional:"" name:"name" help:"Only these nodes."`
+}
+
+// Run logs in to each node and tries its folders; where not all is good the exit status is 3.
+func (c *nodeCheckCommand) Run(app *app) error {
+	return app.withStore(func(store *sqlite.Store) error {
+		nodes, err := namedNodes(app, store, c.Names)
+		if err != nil {
+			return err
+		}
+		return app.reachAlone(func(options distribute.Options) error {
+			return printChecks(app, distribute.Check(app.ctx, daemon.Receivers(nodes), options))
+		})
+	})
+}
+
+func printChecks(app *app, checks []distribute.NodeCheck) error {
+	list := app.list("node", "good", "reachable", "host-key", "login", "certificates", "certificates-free", "tftp", "tftp-free", "clock-difference", "error")
+	var failures []error
+	for _, check := range checks {
+		if check.Err != nil {
+			failures = append(failures, errors.New(check.Error))
+		}
+		// Both are one folder where a node has only one.
+		certificates, tftp := distribute.FolderCheck{}, distribute.FolderCheck{}
+		if len(check.Folders) > 0 {
+			certificates, tftp = check.Folders[0], check.Folders[len(check.Folders)-1]
+		}
+		list.add(check.Node, check.Good, check.Reachable, check.HostKey, check.Login, folderWord(certificates), known(certificates.Free),
+			folderWord(tftp), known(tftp.Free), known(check.Clock), check.Error)
+	}
+	if err := list.close(); err != nil {
+		return err
+	}
+	return partly(failures, len(checks), "are not fit to receive files", "mend them and run `capf node check` again")
+}
+
+func folderWord(folder distribute.FolderCheck) string {
+	switch {
+	case folder.Writable == distribute.Yes && folder.Exists == distribute.No:
+		return "to be made"
+	case folder.Writable == distribute.Yes:
+		return "writable"
+	case folder.Writable == distribute.No:
+		return "not writable"
+	}
+	return string(cmp.Or(folder.Writable, distribute.Unknown))
+}
+
+// known gives a number, or the word for none.
+func known[T any](number *T) any {
+	if number == nil {
+		return distribute.Unknown
+	}
+	return *number
+}
+
+// reach gives what it takes to get to the nodes: by file and by SFTP, under the limits of the configuration.
+func (a *app) reach() (distribute.Options, error) {
+	settings, err := a.settings()
+	if err != nil {
+		return distribute.Options{}, err
+	}
+	return daemon.Reach(settings.Distribute, a.data), nil
+}
+
+// reachAlone is reach for work that writes to the nodes: one process at a time from a data directory.
+func (a *app) reachAlone(work func(distribute.Options) error) (err error) {
+	options, err := a.reach()
+	if err != nil {
+		return err
+	}
+	lock, err := distribute.Lock(a.data)
+	if errors.Is(err, distribute.ErrLocked) {
+		return &capf.Error{Code: capf.CodeBusy, Message: "nodes", Err: err}
+	}
+	if err != nil {
+		return &capf.Error{Code: capf.CodeUnavailable, Message: "nodes", Err: err}
+	}
+	defer func() {
+		if unlocked := lock.Unlock(); err == nil {
+			err = unlocked
+		}
+	}()
+	options.Instance = lock.Instance
+	return work(options)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ type list struct {
 	table   *tabwriter.Writer // nil unless on a terminal
 	json    bool
 	rows    int
+	err     error // the first; bufio keeps those of writing by itself
 }
 
 func (a *app) list(columns ...string) *list {
@@ -32,18 +34,18 @@ func (a *app) list(columns ...string) *list {
 	return l
 }
 
-// add prints a row, whose values stand in the order of the columns.
-func (l *list) add(values ...any) error {
+// add prints a row, whose values are in the order of the columns. What fails at that, close tells.
+func (l *list) add(values ...any) {
 	l.rows++
 	if l.json {
-		return l.addJSON(values)
+		l.addJSON(values)
+		return
 	}
 	cells := make([]string, len(values))
 	for i, value := range values {
 		cells[i] = fmt.Sprint(value)
 	}
 	l.line(cells)
-	return nil
 }
 
 func (l *list) line(cells []string) {
@@ -58,15 +60,13 @@ func (l *list) line(cells []string) {
 }
 
 // addJSON keeps the order of the columns, which a map would not.
-func (l *list) addJSON(values []any) error {
+func (l *list) addJSON(values []any) {
 	separator := ",\n  "
 	if l.rows == 1 {
 		separator = "[\n  "
 	}
-	if _, err := l.out.WriteString(separator); err != nil {
-		return err
-	}
-	return writeObject(l.out, l.columns, values)
+	_, _ = l.out.WriteString(separator)
+	l.err = cmp.Or(l.err, writeObject(l.out, l.columns, values))
 }
 
 func writeObject(w *bufio.Writer, names []string, values []any) error {
@@ -87,21 +87,15 @@ func writeObject(w *bufio.Writer, names []string, values []any) error {
 
 // close prints what is left.
 func (l *list) close() error {
-	if l.json {
-		ending := "\n]\n"
-		if l.rows == 0 {
-			ending = "[]\n"
-		}
-		if _, err := l.out.WriteString(ending); err != nil {
-			return err
-		}
+	switch {
+	case l.json && l.rows == 0:
+		_, _ = l.out.WriteString("[]\n")
+	case l.json:
+		_, _ = l.out.WriteString("\n]\n")
+	case l.table != nil:
+		l.err = cmp.Or(l.err, l.table.Flush())
 	}
-	if l.table != nil {
-		if err := l.table.Flush(); err != nil {
-			return err
-		}
-	}
-	return l.out.Flush()
+	return cmp.Or(l.err, l.out.Flush())
 }
 
 // safeLine is plain.Line, but leaves the tabs between columns. Everything that is printed for people goes through either.
@@ -142,10 +136,7 @@ func (a *app) fields(names []string, values []any) error {
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	writeFields(table, names, values)
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	return out.Flush()
+	return cmp.Or(table.Flush(), out.Flush())
 }
 
 func writeFields(w io.Writer, names []string, values []any) {

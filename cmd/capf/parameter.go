@@ -24,9 +24,7 @@ func (c *parameterListCommand) Run(app *app) error {
 		}
 		list := app.list("name", "value", "unit", "default", "takes-effect", "description")
 		for _, p := range capf.ParameterList {
-			if err := list.add(p.Name, values.Get(p.Name), p.Unit, p.Default, p.TakesEffect, p.Description); err != nil {
-				return err
-			}
+			list.add(p.Name, values.Get(p.Name), p.Unit, p.Default, p.TakesEffect, p.Description)
 		}
 		return list.close()
 	})

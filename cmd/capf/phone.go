@@ -90,11 +90,11 @@ func (c *phoneListCommand) Run(app *app) error {
 			return err
 		}
 		list := app.list("device", "operation", "status", "auth-mode", "key-size", "completes-by", "security-mode", "lsc-status", "last-session", "lsc-hash", "description")
-		show := func(phone capf.Phone) error {
-			return list.add(phone.Device, phone.PendingOperation(at.Now), phone.Last.Status(at.Now, at.Living), phone.AuthMode, phone.KeySize,
+		err = eachPhone(app, store, c.Devices, func(phone capf.Phone) {
+			list.add(phone.Device, phone.PendingOperation(at.Now), phone.Last.Status(at.Now, at.Living), phone.AuthMode, phone.KeySize,
 				capf.FormatTime(phone.Deadline(at.Now)), phone.SecurityMode, phone.LSCStatus(at.Now), capf.FormatTime(phone.LastSession), phone.LSCHash, phone.Description)
-		}
-		if err := eachPhone(app, store, c.Devices, show); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 		return list.close()
@@ -102,19 +102,19 @@ func (c *phoneListCommand) Run(app *app) error {
 }
 
 // eachPhone shows every phone that one of the names means, once. A name without a pattern must be there.
-func eachPhone(app *app, store *sqlite.Store, names []string, show func(capf.Phone) error) error {
+func eachPhone(app *app, store *sqlite.Store, names []string, show func(capf.Phone)) error {
 	shown := make(map[string]bool)
 	for _, filter := range deviceFilters(names) {
 		found := false
 		err := store.Phones(app.ctx, filter, func(phone capf.Phone) error {
 			found = true
-			if len(names) > 1 && shown[phone.Device] {
-				return nil
+			if len(names) < 2 || !shown[phone.Device] {
+				show(phone)
 			}
 			if len(names) > 1 {
 				shown[phone.Device] = true
 			}
-			return show(phone)
+			return nil
 		})
 		if err != nil {
 			return err
@@ -166,9 +166,7 @@ func (c *phoneShowCommand) Run(app *app) error {
 			if err != nil {
 				return err
 			}
-			if err := list.add(anyOf(phone.ReportRow(at))...); err != nil {
-				return err
-			}
+			list.add(anyOf(phone.ReportRow(at))...)
 		}
 		return list.close()
 	})

@@ -54,9 +54,7 @@ func (c *phoneResetCommand) Run(app *app) error {
 		failure := run.reset(resetter, devices)
 		list := app.list("device", "outcome")
 		for _, device := range devices {
-			if err := list.add(device, run.outcomes[device]); err != nil {
-				return errors.Join(failure, err)
-			}
+			list.add(device, run.outcomes[device])
 		}
 		return join(failure, list.close())
 	})

@@ -127,9 +127,7 @@ func (t *table) print(app *app) error {
 	}
 	list := app.list(t.columns...)
 	for _, row := range t.rows {
-		if err := list.add(row...); err != nil {
-			return err
-		}
+		list.add(row...)
 	}
 	return list.close()
 }

@@ -48,7 +48,11 @@ func (c *reportCommand) print(app *app, store *sqlite.Store, filter capf.PhoneFi
 		return err
 	}
 	list := app.list(capf.ReportColumns...)
-	if err := store.Phones(app.ctx, filter, func(phone capf.Phone) error { return list.add(anyOf(phone.ReportRow(at))...) }); err != nil {
+	err = store.Phones(app.ctx, filter, func(phone capf.Phone) error {
+		list.add(anyOf(phone.ReportRow(at))...)
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	return list.close()

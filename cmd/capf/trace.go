@@ -37,9 +37,7 @@ func (c *traceListCommand) Run(app *app) error {
 		}
 		list := app.list("subject", "level", "changed", "changed-by")
 		for _, one := range settings {
-			if err := list.add(one.Subject, one.Level, capf.FormatTime(one.ChangedAt), one.ChangedBy); err != nil {
-				return err
-			}
+			list.add(one.Subject, one.Level, capf.FormatTime(one.ChangedAt), one.ChangedBy)
 		}
 		return list.close()
 	})
