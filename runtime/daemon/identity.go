@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -12,8 +13,11 @@ import (
 	"time"
 
 	"capf/runtime/ca"
+	"capf/runtime/capf"
 	"capf/runtime/session"
 )
+
+// CAPF's identity while it is served: another one that is put in force, and whose certificates count.
 
 // identity is the CAPF identity in force. `capf ca activate` may replace it while phones are served: it is
 // looked at for every connection, by one stat, and read again where its file is another.
@@ -141,4 +145,80 @@ func (i *identity) Past() ([]*ca.Authority, error) {
 func (i *identity) Current() (tls.Certificate, session.Issuer) {
 	authority := i.Authority()
 	return authority.TLS(), authority
+}
+
+const activationEvery = time.Minute
+
+// followActivations completes, at the start and while the service runs, what a `capf ca activate` has left that was
+// cut off when its certificate was in force already: until then the audit trail does not say so.
+func (d *Daemon) followActivations(ctx context.Context) error {
+	completed := ""
+	return every(ctx, activationEvery, func(ctx context.Context) {
+		if present := capf.HexSHA256(d.identity.Certificate().Raw); present != completed && d.completeActivation(ctx) {
+			completed = present
+		}
+	})
+}
+
+// completeActivation reports whether nothing is left to do. While a command is at it, that is for the command.
+func (d *Daemon) completeActivation(ctx context.Context) bool {
+	succession := ca.Succession{Directory: d.options.Data, Environment: d.options.Environment, Keeper: d.store}
+	needed, err := succession.Finish(ctx)
+	switch {
+	case err == nil && needed:
+		d.options.Log.Info("an activation of the CAPF certificate had been cut off, and is complete and on record now", "name", d.identity.Authority().Name())
+	case err != nil && ctx.Err() == nil && !capf.HasCode(err, capf.CodeBusy):
+		d.options.Log.Error("what `capf ca activate` may have left could not be seen to; the next try is in a minute", "error", err)
+	}
+	return err == nil
+}
+
+// anchorStore is where trust anchors are kept.
+type anchorStore interface {
+	Anchors(ctx context.Context, kind capf.CertificateKind) ([]capf.Anchor, error)
+}
+
+// trust gives the anchors of the store, and for LSCs CAPF's own certificate. It keeps what it has parsed.
+type trust struct {
+	store  anchorStore
+	own    func() *x509.Certificate // the CAPF certificate in force; past ones are anchors in the store
+	mu     sync.Mutex
+	parsed map[string]*x509.Certificate // by SHA-256
+}
+
+// Anchors gives the certificates by which those of a kind are verified, as the store has them now.
+func (t *trust) Anchors(ctx context.Context, kind capf.CertificateKind) ([]*x509.Certificate, error) {
+	stored, err := t.store.Anchors(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	var anchors []*x509.Certificate
+	if kind == capf.LSC {
+		anchors = append(anchors, t.own())
+	}
+	for _, one := range stored {
+		anchor, err := t.parse(one)
+		if err != nil {
+			return nil, err
+		}
+		anchors = append(anchors, anchor)
+	}
+	return anchors, nil
+}
+
+func (t *trust) parse(anchor capf.Anchor) (*x509.Certificate, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known := t.parsed[anchor.SHA256]; known != nil {
+		return known, nil
+	}
+	parsed, err := x509.ParseCertificate(anchor.DER)
+	if err != nil {
+		return nil, err
+	}
+	if t.parsed == nil {
+		t.parsed = make(map[string]*x509.Certificate)
+	}
+	t.parsed[anchor.SHA256] = parsed
+	return parsed, nil
 }
