@@ -3,11 +3,17 @@ package text
 import (
 	"bytes"
 	"crypto/sha256"
-	"hash"
+	"slices"
+
+	"capf/legacy"
 )
 
-// KeyWithoutBeginning is the problem of private key text that was found by its END alone.
-const KeyWithoutBeginning = "private key without its beginning, not kept"
+// Problems of private key text.
+const (
+	wholeKey   = "private key, not kept"
+	keyNoEnd   = "private key without its end, not kept"
+	keyNoBegin = "private key without its beginning, not kept"
+)
 
 const (
 	// A whole key is looked for this far; the longest in use, RSA of 16,384 bits, is a fifth of it.
@@ -18,6 +24,18 @@ const (
 	// What may lie in one piece of a long line and what in the next.
 	markLength = 64
 )
+
+// HasPrivateKey tells whether content in memory has the text of a private key in it, whole or torn.
+func HasPrivateKey(content []byte) bool {
+	encoding, _ := MarkOf(content)
+	// Bytes in memory do not fail to be read, and the encoding is the one that their mark tells.
+	for line := range Lines(legacy.BytesInput("", content), encoding) {
+		if line.PrivateKey {
+			return true
+		}
+	}
+	return false
+}
 
 // lineSource gives physical lines one by one.
 type lineSource interface {
@@ -33,7 +51,6 @@ type keyFilter struct {
 	ahead  []physicalLine
 	tail   []byte // end of the piece before, within a long line
 	clear  int    // lines ahead of which it is known that they lead to no END
-	bare   int    // lines of hex ahead of which it is known that no part of a private key follows them
 }
 
 func (f *keyFilter) next() (physicalLine, bool, error) {
@@ -49,63 +66,89 @@ func (f *keyFilter) next() (physicalLine, bool, error) {
 	if line.overlong {
 		f.tail = bytes.Clone(searched[max(0, len(searched)-markLength):])
 	}
-	if !line.continued {
-		if part, found, err := f.hexDump(line); found || err != nil {
-			return part, found, err
-		}
-	}
-	switch begun, closed := keyMarks(searched); {
-	case !begun && isBeginRest(line.raw):
-		return f.open(line)
-	case !begun:
-		return f.headless(line)
-	case closed:
-		return f.withhold(line, 0, "private key, not kept")
+	switch found := marksOf(searched); {
+	case found.keyBegin && found.keyEnd:
+		return f.withhold(line, wholeKey, count(0))
+	case found.keyBegin:
+		return f.begin(line)
+	case found.keyEnd && hasKeyRun(line.raw):
+		return f.withhold(line, keyNoBegin, count(0))
+	case found.keyEnd || found.begin:
+		return line, true, nil
 	default:
-		return f.open(line)
+		return f.headless(line)
 	}
 }
 
-// headless withholds the line and those after it if they are the rest of a key that has an END and no BEGIN.
+// begin withholds a key that begins on the line, whole or torn.
+func (f *keyFilter) begin(line physicalLine) (physicalLine, bool, error) {
+	more, ended, err := f.untilEnd(func([]byte) bool { return true })
+	if err != nil {
+		return physicalLine{}, false, err
+	}
+	if ended {
+		return f.withhold(line, wholeKey, count(more))
+	}
+	header := true
+	return f.withhold(line, keyNoEnd, func(next physicalLine) bool {
+		header = header && isKeyHeader(next.raw)
+		return !marksOf(next.raw).begin && (next.continued || header || isKeyText(next.raw))
+	})
+}
+
+// headless withholds the line and those after it if they are the rest of a key that has an END and no BEGIN. It begins
+// with a line that is key text for sure, or with a short one right before such a line or the END.
 func (f *keyFilter) headless(line physicalLine) (physicalLine, bool, error) {
 	if f.clear > 0 {
 		f.clear--
-		return f.bareKey(line)
-	}
-	switch {
-	case !hasKeyRun(line.raw) || hasBegin(line.raw):
 		return line, true, nil
-	case isKeyEnd(line.raw):
-		return f.withhold(line, 0, KeyWithoutBeginning)
 	}
-	more, size := 0, int64(0)
-	for ; size < keyBytes; more++ {
-		ahead, ok, err := f.peek(more)
-		if err != nil {
-			return physicalLine{}, false, err
+	if !hasKeyRun(line.raw) {
+		if !isShortText(line.raw) {
+			return line, true, nil
 		}
-		if !ok || hasBegin(ahead.raw) {
-			break
+		next, ok, err := f.peek(0)
+		if err != nil || !ok || !hasKeyRun(next.raw) && !marksOf(next.raw).keyEnd {
+			return line, err == nil, err
 		}
-		if isKeyEnd(ahead.raw) {
-			return f.withhold(line, more+1, KeyWithoutBeginning)
-		}
-		if !isKeyText(ahead.raw) {
-			break
-		}
-		size += ahead.size
+	}
+	more, ended, err := f.untilEnd(isKeyText)
+	if err != nil {
+		return physicalLine{}, false, err
+	}
+	if ended {
+		return f.withhold(line, keyNoBegin, count(more))
 	}
 	f.clear = more
-	return f.bareKey(line)
+	return line, true, nil
+}
+
+// untilEnd counts the lines ahead up to the END of a key, or to the first that is not inside of one.
+func (f *keyFilter) untilEnd(inside func(raw []byte) bool) (more int, ended bool, err error) {
+	for size := int64(0); size < keyBytes; more++ {
+		line, ok, err := f.peek(more)
+		if err != nil || !ok {
+			return more, false, err
+		}
+		switch found := marksOf(line.raw); {
+		case found.begin:
+			return more, false, nil
+		case found.keyEnd:
+			return more + 1, true, nil
+		case !inside(line.raw):
+			return more, false, nil
+		}
+		size += line.size
+	}
+	return more, false, nil
 }
 
 func (f *keyFilter) take() (physicalLine, bool, error) {
-	if len(f.ahead) > 0 {
-		line := f.ahead[0]
+	line, ok, err := f.peek(0)
+	if ok && err == nil {
 		f.ahead = f.ahead[1:]
-		return line, true, nil
 	}
-	return f.source.next()
+	return line, ok, err
 }
 
 // peek gives a line further on without taking it.
@@ -120,81 +163,36 @@ func (f *keyFilter) peek(index int) (physicalLine, bool, error) {
 	return f.ahead[index], true, nil
 }
 
-// open decides how far the text of a key reaches that begins on the line given.
-func (f *keyFilter) open(begin physicalLine) (physicalLine, bool, error) {
-	size := int64(0)
-	for more := 0; size < keyBytes; more++ {
-		line, ok, err := f.peek(more)
-		if err != nil {
-			return physicalLine{}, false, err
-		}
-		if !ok || hasBegin(line.raw) {
-			break
-		}
-		if isKeyEnd(line.raw) {
-			return f.withhold(begin, more+1, "private key, not kept")
-		}
-		size += line.size
-	}
-	return f.withholdTorn(begin)
-}
-
-// withhold joins the line and the given number of lines after it.
-func (f *keyFilter) withhold(begin physicalLine, more int, problem string) (physicalLine, bool, error) {
-	joined := newKeyText(begin)
-	for range more {
-		line, _, err := f.take()
-		if err != nil {
-			return physicalLine{}, false, err
-		}
-		joined.add(line)
-	}
-	return joined.end(problem), true, nil
-}
-
-func (f *keyFilter) withholdTorn(begin physicalLine) (physicalLine, bool, error) {
-	joined := newKeyText(begin)
-	header := true
+// withhold drops the bytes of the line and of those after it that belong to the same key, and keeps their place and
+// their digest.
+func (f *keyFilter) withhold(joined physicalLine, problem string, belongs func(physicalLine) bool) (physicalLine, bool, error) {
+	digest := sha256.New()
+	digest.Write(joined.raw)
 	for {
 		line, ok, err := f.peek(0)
 		if err != nil {
 			return physicalLine{}, false, err
 		}
-		inside := line.continued || isKeyText(line.raw) || header && isKeyHeader(line.raw)
-		if !ok || !inside || hasBegin(line.raw) {
+		if !ok || !belongs(line) {
 			break
 		}
-		header = header && isKeyHeader(line.raw)
-		joined.add(line)
 		f.ahead = f.ahead[1:]
+		digest.Write(line.raw)
+		joined.size += line.size
+		joined.count += line.count
+		joined.last, joined.ended = line.last, line.ended
 	}
-	return joined.end("private key without its end, not kept"), true, nil
+	joined.raw, joined.privateKey, joined.problem = nil, true, problem
+	digest.Sum(joined.digest[:0])
+	return joined, true, nil
 }
 
-// keyText gathers the place and the digest of lines whose bytes are dropped.
-type keyText struct {
-	line physicalLine
-	hash hash.Hash
-}
-
-func newKeyText(begin physicalLine) *keyText {
-	joined := &keyText{line: begin, hash: sha256.New()}
-	joined.hash.Write(begin.raw)
-	joined.line.raw = nil
-	return joined
-}
-
-func (k *keyText) add(line physicalLine) {
-	k.hash.Write(line.raw)
-	k.line.size += line.size
-	k.line.count += line.count
-	k.line.last, k.line.ended = line.last, line.ended
-}
-
-func (k *keyText) end(problem string) physicalLine {
-	k.line.privateKey, k.line.problem = true, problem
-	k.hash.Sum(k.line.digest[:0])
-	return k.line
+// count lets that number of lines belong to a key.
+func count(more int) func(physicalLine) bool {
+	return func(physicalLine) bool {
+		more--
+		return more >= 0
+	}
 }
 
 // plain takes the NULs out, so that marks are found in UTF-16 as well.
@@ -205,76 +203,50 @@ func plain(raw []byte) []byte {
 	return bytes.ReplaceAll(raw, []byte{0}, nil)
 }
 
-// keyMarks tells whether a `BEGIN … PRIVATE KEY` is in the line, and whether the last one is closed in the same line.
-func keyMarks(raw []byte) (begun, closed bool) {
-	raw = plain(raw)
-	key := lastFold(raw, "private key")
+// keyMarks are what a line has of the marks of PEM.
+type keyMarks struct {
+	begin    bool // the BEGIN of a block of any kind
+	keyBegin bool // of a private key, or the rest of one that was torn
+	keyEnd   bool // the END of a private key, and no BEGIN behind it
+}
+
+func marksOf(raw []byte) (out keyMarks) {
+	text := bytes.ToLower(plain(raw))
+	out.begin = bytes.Contains(text, []byte("-----begin"))
+	key := bytes.LastIndex(text, []byte("private key"))
 	if key < 0 {
-		return false, false
+		return out
 	}
-	begin := lastFold(raw[:key], "begin")
-	if begin < 0 {
-		return false, false
-	}
-	return true, lastFold(raw[begin:key], "end ") >= 0
+	begin, end, rest := bytes.LastIndex(text[:key], []byte("begin")), bytes.LastIndex(text[:key], []byte("end ")), bytes.TrimSpace(text)
+	out.keyEnd = end > begin
+	out.keyBegin = begin >= 0 || !out.keyEnd && len(rest) <= markLength && bytes.HasSuffix(rest, []byte("private key-----"))
+	out.begin = out.begin || begin >= 0
+	return out
 }
 
-func isKeyEnd(raw []byte) bool {
-	raw = plain(raw)
-	key := lastFold(raw, "private key")
-	if key < 0 {
-		return false
-	}
-	end := lastFold(raw[:key], "end ")
-	return end >= 0 && end > lastFold(raw[:key], "begin")
+// bodyOf is a line without what may stand around key text: white space, padding, the mark of a comment.
+func bodyOf(raw []byte) []byte {
+	return bytes.TrimRight(bytes.TrimLeft(plain(raw), " \t\r\n#;/*!%'"), " \t\r\n=")
 }
 
-// hasBegin tells whether a PEM block of any kind begins on the line.
-func hasBegin(raw []byte) bool {
-	key, _ := keyMarks(raw)
-	return key || lastFold(plain(raw), "-----begin") >= 0
-}
-
-// lastFold is bytes.LastIndex for a lower-case ASCII text in any case; it allocates nothing, since every line of every
-// file goes through it.
-func lastFold(raw []byte, lower string) int {
-	for i := len(raw) - len(lower); i >= 0; i-- {
-		if raw[i]|0x20 == lower[0]|0x20 && equalFold(raw[i:], lower) {
-			return i
-		}
-	}
-	return -1
-}
-
-func equalFold(raw []byte, lower string) bool {
-	for j := range len(lower) {
-		b := raw[j]
-		if b >= 'A' && b <= 'Z' {
-			b |= 0x20
-		}
-		if b != lower[j] {
-			return false
-		}
-	}
-	return true
-}
-
-func isBase64(b byte) bool {
-	return b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '+' || b == '/'
+// isKeyHeader knows the lines that stand between BEGIN and body in encrypted keys (RFC 1421) and in PGP's.
+func isKeyHeader(raw []byte) bool {
+	name, _, _ := bytes.Cut(bytes.ToLower(bodyOf(raw)), []byte(":"))
+	return slices.Contains([]string{"proc-type", "dek-info", "version", "comment", "hash", "charset"}, string(name))
 }
 
 // isKeyText tells whether a line may be the body of a key: nothing but base64 and what damage makes of it, or a run of
 // base64 too long for anything else.
 func isKeyText(raw []byte) bool {
-	if hasKeyRun(raw) {
-		return true
-	}
-	for _, b := range bytes.Trim(plain(raw), " \t\r\n=") {
-		if !isBase64(b) && (b >= ' ' || b == '\t') && b < 0x7f {
-			return false
-		}
-	}
-	return true
+	isDamage := func(b byte) bool { return b < ' ' && b != '\t' || b >= 0x7f }
+	return hasKeyRun(raw) || !slices.ContainsFunc(bodyOf(raw), func(b byte) bool { return !isBase64(b) && !isDamage(b) })
+}
+
+// isShortText tells whether a line may be the first of a key that was torn within it, or its last: base64 alone.
+func isShortText(raw []byte) bool {
+	const shortest = 4
+	body := bodyOf(raw)
+	return len(body) >= shortest && !slices.ContainsFunc(body, func(b byte) bool { return !isBase64(b) })
 }
 
 // hasKeyRun tells whether a line has a run of base64 too long for anything but a key.
@@ -290,20 +262,6 @@ func hasKeyRun(raw []byte) bool {
 	return false
 }
 
-// isBeginRest tells whether a line is what is left of a torn `BEGIN … PRIVATE KEY`.
-func isBeginRest(raw []byte) bool {
-	const mark = "private key-----"
-	raw = bytes.TrimSpace(plain(raw))
-	return len(raw) <= markLength && len(raw) >= len(mark) && equalFold(raw[len(raw)-len(mark):], mark) && !isKeyEnd(raw)
-}
-
-// isKeyHeader knows the lines that stand between BEGIN and body in encrypted keys (RFC 1421) and in PGP's.
-func isKeyHeader(raw []byte) bool {
-	raw = bytes.TrimSpace(plain(raw))
-	for _, name := range []string{"proc-type:", "dek-info:", "version:", "comment:", "hash:", "charset:"} {
-		if len(raw) >= len(name) && equalFold(raw, name) {
-			return true
-		}
-	}
-	return false
+func isBase64(b byte) bool {
+	return b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '+' || b == '/'
 }

@@ -2,6 +2,7 @@ package text_test
 
 import (
 	"crypto/sha256"
+	"encoding/pem"
 	"strings"
 	"testing"
 
@@ -68,6 +69,11 @@ func TestPrivateKeys(t *testing.T) {
 			"in one line without its beginning", "a\n" + strings.TrimSpace(keyBody[:64]) + end + "b\n",
 			[]string{"1 a", "2 ! private key without its beginning, not kept", "3 b"},
 		},
+		{
+			"torn within its first line", "a;b\nQrStUvWxYz\n" + keyBody + keyTail + end + "b\n",
+			[]string{"1 a;b", "2 ! private key without its beginning, not kept", "7 b"},
+		},
+		{"a last line alone", "a;b\n" + keyTail + end + "b\n", []string{"1 a;b", "2 ! private key without its beginning, not kept", "4 b"}},
 		{"an end alone", "a\n" + end + "b\n", []string{"1 a", "2 -----END RSA PRIVATE KEY-----", "3 b"}},
 	}
 	for _, test := range tests {
@@ -134,5 +140,71 @@ func TestManyBeginnings(t *testing.T) {
 	}
 	if total != 20_000 {
 		t.Errorf("%d lines", total)
+	}
+}
+
+// TestTornKeys: wherever a key is cut off, and whatever stands around it, nothing of it is shown, and nothing else is lost.
+func TestTornKeys(t *testing.T) {
+	der := make([]byte, 600)
+	for i := range der {
+		der[i] = byte(i*i*31 + i*7)
+	}
+	const before, after = "SEP000AB8001C40;install;pending\n", "SEP000AB8001C41;delete;success\n"
+	whole := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: der}))
+	body := strings.Split(strings.TrimSpace(whole), "\n")
+	body = body[1 : len(body)-1]
+	begin, end := strings.Index(whole, "\n")+1, strings.LastIndex(strings.TrimSpace(whole), "\n")+1
+	forms := map[string]string{
+		"whole": whole, "no END": whole[:end], "cut behind its BEGIN": whole[:begin+1] + "\n", "cut within a line": whole[:begin+65*3+17] + "\n",
+		"cut within its last line": whole[:end-5] + "\n", "no BEGIN": whole[begin:], "without the half of its BEGIN": whole[12:],
+		"without the half of a line": whole[begin+50:], "its last lines alone": whole[end-70:], "two": whole + whole, "two, the first torn": whole[:end] + whole,
+		"two, the second torn": whole + whole[:end], "two, both torn": whole[:begin+65*4] + whole[:end], "two, neither with a BEGIN": whole[begin:] + whole[begin+65:],
+	}
+	writings := map[string]func(string) string{
+		"plain": func(key string) string { return key }, "indented": prefixed("\t  "), "in a comment": prefixed("# "), "in another": prefixed("; "),
+	}
+	for form, key := range forms {
+		for writing, write := range writings {
+			for place, content := range map[string]string{"top": write(key) + after, "middle": before + write(key) + after, "end": before + write(key)} {
+				for encoding, encoded := range map[string][]byte{
+					"LF": []byte(content), "CRLF": []byte(strings.ReplaceAll(content, "\n", "\r\n")),
+					"UTF-16LE": wide(strings.ReplaceAll(content, "\n", "\r\n"), 0), "UTF-16BE": wide(content, 1),
+				} {
+					name := strings.Join([]string{form, writing, place, encoding}, ", ")
+					shown, size := "", int64(0)
+					for _, line := range read(t, encoded, "") {
+						if size += line.Size; line.PrivateKey {
+							if at := line.Offset; line.Raw != nil || line.SHA256 != sha256.Sum256(encoded[at:at+line.Size]) {
+								t.Errorf("%s: place or digest is wrong: %+v", name, line)
+							}
+							continue
+						}
+						shown += line.Text + "\n"
+					}
+					want := strings.Replace(content, write(key), "", 1)
+					if shown != want || size < int64(len(encoded)-3) {
+						t.Errorf("%s: shown are %d of %d bytes,\n%swant\n%s", name, size, len(encoded), shown, want)
+					}
+				}
+			}
+		}
+	}
+	inLine := "SEP000AB8001C40;install;" + strings.ReplaceAll(strings.TrimSpace(whole), "\n", "\\n") + ";2048\n"
+	for _, line := range []string{inLine, inLine[:len(inLine)/2] + "\n", inLine[100:], "SEP000AB8001C40;install;" + whole, "SEP000AB8001C40;" + whole[:end]} {
+		shown := strings.Join(summary(read(t, []byte(before+line+after), "")), "\n")
+		for _, part := range body {
+			if strings.Contains(shown, part[:8]) {
+				t.Errorf("of %.40s… are shown\n%s", line, shown)
+			}
+		}
+		if !strings.Contains(shown, strings.TrimSpace(before)) || !strings.Contains(shown, strings.TrimSpace(after)) {
+			t.Errorf("around %.40s… are shown\n%s", line, shown)
+		}
+	}
+}
+
+func prefixed(prefix string) func(string) string {
+	return func(key string) string {
+		return prefix + strings.ReplaceAll(strings.TrimSuffix(key, "\n"), "\n", "\n"+prefix) + "\n"
 	}
 }
