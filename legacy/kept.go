@@ -13,10 +13,6 @@ const PrivateKeyAdvice = "holds a private key: only its place and SHA-256 are ke
 const IdentityKeyAdvice = "holds the private key of a CAPF: only its place and SHA-256 are kept; " +
 	"`capf init --from` takes key and certificate over as our own"
 
-// PossibleKeyAdvice is the reason of the finding that goes with what may be a part of a private key.
-const PossibleKeyAdvice = "has base64 outside of any block, which may be a part of a private key: only its place and SHA-256 are kept; " +
-	"look at the original, and if it is one, hold the key for disclosed"
-
 // KeyAdvice gives the reason for a private key, or for the one of a CAPF's identity.
 func KeyAdvice(identity bool) string {
 	if identity {
@@ -25,21 +21,22 @@ func KeyAdvice(identity bool) string {
 	return PrivateKeyAdvice
 }
 
-// KeptLine is a line of a file, or a run of lines of private key text, that was not understood and is kept aside.
+// KeptLine is a line of a file that was not understood and is kept aside, or a run of lines whose bytes are withheld.
 type KeptLine struct {
 	Position
-	// Count is the number of lines that it stands for: 1, or more for private key text. Pieces of one line that was
+	// Count is the number of lines that it stands for: 1, or more for those that are withheld. Pieces of one line that was
 	// too long carry the same number; those after the first have 0.
 	Count int
 	// Offset is the place of its first byte in the file; Size the number of bytes, line end included.
 	Offset, Size int64
-	// Bytes are the original ones, line end included. Nil for private key text, which is never kept.
+	// Bytes are the original ones, line end included. Nil where they are withheld: private key text, and all that is no
+	// certificate in a certificate file.
 	Bytes []byte
 	// Reason says in a few words what was not understood. It holds no secret.
 	Reason string
 	// SHA256 is over the original bytes.
 	SHA256 [sha256.Size]byte
-	// PrivateKey tells that the bytes were withheld because they are, or may be, those of a private key.
+	// PrivateKey tells that the bytes were withheld because they are those of a private key.
 	PrivateKey bool
 }
 
@@ -51,18 +48,28 @@ func Keep(position Position, offset int64, content []byte, reason string) KeptLi
 	}
 }
 
-// Withhold makes a kept line of private key text: its place, size and digest only.
+// Withhold makes a kept line of what is not kept: its place, size and digest only.
 func Withhold(position Position, count int, offset, size int64, digest [sha256.Size]byte, reason string) KeptLine {
 	return KeptLine{
 		Position: position, Count: count, Offset: offset, Size: size,
-		Reason: reason, SHA256: digest, PrivateKey: true,
+		Reason: reason, SHA256: digest,
 	}
+}
+
+// WithholdKey is Withhold for private key text.
+func WithholdKey(position Position, count int, offset, size int64, digest [sha256.Size]byte, reason string) KeptLine {
+	out := Withhold(position, count, offset, size, digest, reason)
+	out.PrivateKey = true
+	return out
 }
 
 // Shown gives the bytes for a person to look at, masked (see Mask).
 func (k KeptLine) Shown() string {
-	if k.PrivateKey {
+	switch {
+	case k.PrivateKey:
 		return fmt.Sprintf("(private key text, %d bytes, not kept)", k.Size)
+	case k.Bytes == nil:
+		return fmt.Sprintf("(%d bytes, not kept)", k.Size)
 	}
 	return Mask(k.Bytes)
 }

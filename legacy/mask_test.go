@@ -139,7 +139,7 @@ func TestTimes(t *testing.T) {
 }
 
 func TestWithholdKeepsNoBytes(t *testing.T) {
-	kept := legacy.Withhold(legacy.Position{File: "f", Line: 2}, 5, 10, 300, [32]byte{1}, "private key")
+	kept := legacy.WithholdKey(legacy.Position{File: "f", Line: 2}, 5, 10, 300, [32]byte{1}, "private key")
 	if kept.Bytes != nil || !kept.PrivateKey || kept.Count != 5 || !strings.Contains(kept.Shown(), "300 bytes") {
 		t.Errorf("got %+v, shown %q", kept, kept.Shown())
 	}

@@ -47,7 +47,7 @@ func (m *machineReading) look(ctx context.Context, rows map[string]*InspectedFil
 
 func (m *machineReading) inspectedLine(line legacy.KeptLine, places []phonefile.Place, view View) InspectedLine {
 	out := InspectedLine{KeptLine: shownLine(m.name, line)}
-	if view == Revealed && !line.PrivateKey {
+	if view == Revealed && line.Bytes != nil {
 		out.Text = excerpt(legacy.Unmasked(line.Bytes))
 	}
 	for _, place := range places {

@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"bytes"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -11,27 +10,14 @@ import (
 )
 
 // keptBeside gives what is kept aside of a machine beside its phone files, which hand out their own lines: lines of
-// configurations and certificate files, text before certificates, and settings that are not taken. So what is stored
+// configurations and certificate files, and settings that are not taken. So what is stored
 // and what is kept are together what was there.
 func (p *planner) keptBeside(m *machineReading) []legacy.KeptLine {
-	out := append(m.Kept[:len(m.Kept):len(m.Kept)], m.textsBefore()...)
+	out := m.Kept[:len(m.Kept):len(m.Kept)]
 	for _, s := range p.settings {
 		if s.Machine == m.name && s.Use == SettingNotTaken {
 			out = append(out, s.kept())
 		}
-	}
-	return out
-}
-
-// textsBefore are the texts that stand before certificates in their files.
-func (m *machineReading) textsBefore() []legacy.KeptLine {
-	var out []legacy.KeptLine
-	for _, c := range m.Certificates {
-		if len(bytes.TrimSpace(c.Before)) == 0 {
-			continue
-		}
-		position := legacy.Position{File: c.File, Line: max(1, c.Line-bytes.Count(c.Before, []byte("\n")))}
-		out = append(out, legacy.Keep(position, 0, c.Before, "text before a certificate"))
 	}
 	return out
 }
@@ -52,7 +38,7 @@ func keptRow(machine string, line legacy.KeptLine) capf.KeptLine {
 	}
 }
 
-// shownLine masks a line. Its digest is shown only of what is withheld (private keys): from the digest of a line that
+// shownLine masks a line. Its digest is shown only of what is withheld: from the digest of a line that
 // holds a string of a few digits, and the rest of that line, the string could be found.
 func shownLine(machine string, line legacy.KeptLine) KeptLine {
 	shown := KeptLine{Machine: machine, File: line.File, Line: line.Line, Reason: line.Reason, Text: excerpt(line.Shown())}

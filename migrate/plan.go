@@ -159,7 +159,7 @@ type KeptLine struct {
 	Line    int    `json:"line"`
 	Reason  string `json:"reason"`
 	Text    string `json:"text"`             // masked
-	SHA256  string `json:"sha256,omitempty"` // only of what is withheld: a private key
+	SHA256  string `json:"sha256,omitempty"` // only of what is withheld
 }
 
 // PlannedCertificate is what becomes of a certificate.

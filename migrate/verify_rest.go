@@ -90,7 +90,7 @@ func (v *verifier) kept(ctx context.Context) error {
 
 // countKept counts what is kept aside of a machine beside the lines of its phone files.
 func (m *machineReading) countKept(into *counted) {
-	for _, line := range append(m.Kept[:len(m.Kept):len(m.Kept)], m.textsBefore()...) {
+	for _, line := range m.Kept {
 		into.addLine(m.name, line)
 	}
 	for _, from := range m.Settings() {

@@ -115,11 +115,11 @@ func (f *forest) certificateText(file *treeFile, certificate made) {
 	add := func() { file.pieces = append(file.pieces, piece{stored, []byte(certificate.pem()), certificate, nil}) }
 	switch f.IntN(8) {
 	case 0:
-		file.add(taken, "Certificate of it\r\n\r\nSubject: Jörg\r\n")
+		file.add(withheld, "Certificate of it\r\n\r\nSubject: Jörg\r\n")
 		add()
 	case 1:
 		add()
-		file.add(taken, "what came behind\r\n")
+		file.add(withheld, "what came behind\r\n")
 	case 2:
 		file.pieces = append(file.pieces, piece{stored, certificate, certificate, nil}) // DER by mistake
 	case 3:
@@ -145,23 +145,24 @@ func (f *forest) damagedCertificate(file *treeFile) {
 	lines := strings.SplitAfter(text, "\n")
 	switch f.IntN(8) {
 	case 0:
-		file.add(taken, text[:len(text)/2])
+		file.add(withheld, text[:len(text)/2])
 	case 1:
-		file.add(taken, strings.Replace(text, lines[2], "", 1))
+		file.add(withheld, strings.Replace(text, lines[2], "", 1))
 	case 2:
-		file.add(taken, strings.Repeat("\x00", 1+f.IntN(40)))
+		file.add(withheld, strings.Repeat("\x00", 1+f.IntN(40)))
 	case 3:
-		file.add(taken, string(whole[:len(whole)/2]))
+		file.add(withheld, string(whole[:len(whole)/2]))
 	case 4:
-		file.add(taken, "nothing of it is a certificate\r\n")
+		file.add(withheld, "nothing of it is a certificate\r\n")
 		file.add(passed, "\x1a")
 	case 5:
 		file.add(withheld, f.pool.key(f.one(2)))
 	case 6:
 		// Something stands in the block behind the certificate.
 		inside := strings.Replace(text, "-----END", "written by hand\n-----END", 1)
-		file.pieces = append(file.pieces, piece{stored, []byte(inside), whole, []byte("written by hand\n")})
+		file.pieces = append(file.pieces, piece{stored, nil, whole, nil})
+		file.add(withheld, inside)
 	case 7:
-		file.add(taken, strings.ReplaceAll(text, "CERTIFICATE", "CERTIFICATE REQUEST"))
+		file.add(withheld, strings.ReplaceAll(text, "CERTIFICATE", "CERTIFICATE REQUEST"))
 	}
 }

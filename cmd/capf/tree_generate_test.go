@@ -26,12 +26,11 @@ const (
 	taken    fate = "taken"    // they are in a record, or are kept aside
 	passed   fate = "passed"   // a header, a comment, a blank line, a mark: no data
 	setting  fate = "setting"  // it is the value of a parameter, or kept aside
-	withheld fate = "withheld" // a private key, of which place and digest are kept
+	withheld fate = "withheld" // a private key, or no certificate where only those belong: place and digest are kept
 	stored   fate = "stored"   // a certificate
 )
 
-// piece is a part of a file; der is that of a certificate, beside is what of it must be taken although it is
-// stored; of a setting it is NAME=VALUE.
+// piece is a part of a file; der is that of a certificate, beside is NAME=VALUE of a setting.
 type piece struct {
 	fate
 	raw, der, beside []byte

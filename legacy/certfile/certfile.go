@@ -2,9 +2,10 @@
 // DER (legacy-layout.md).
 //
 // It copes with what is known to be in such files: text before the PEM block, several blocks, DER where PEM should be
-// and the other way round, certificates that are expired, signed with MD5 or of 512-bit keys. Private keys are never
-// given to anybody, in PEM or DER; what does not parse is kept aside. It says what a certificate is; whether it is
-// trusted is judged over all machines of a cluster, by migrate.
+// and the other way round, certificates that are expired, signed with MD5 or of 512-bit keys. Nothing but certificates is
+// ever given to anybody: private keys may be among the other bytes, in forms that nobody knows. Of those there are place,
+// size and digest. It says what a certificate is; whether it is trusted is judged over all machines of a cluster, by
+// migrate.
 //
 // Go's x509 refuses negative serial numbers, and signatures of RSA keys under 1024 bits, unless the program carries
 // the go:debug settings x509negativeserial=1 and rsa1024min=0.
@@ -57,8 +58,6 @@ type Certificate struct {
 	IsIdentity bool
 	// Row is the phone in whose row of a database it stood; empty for what was in a file.
 	Row string
-	// Before is the text before its PEM block, as it was, without private keys.
-	Before []byte
 }
 
 // NamesCAPF tells whether the common name of the subject has CAPF in it, in any case.
@@ -113,44 +112,17 @@ func Read(input legacy.Input, options Options) (*File, error) {
 	return reader.file, nil
 }
 
-// reader gathers what one file holds.
-type reader struct {
-	file    *File
-	name    string
-	options Options
-}
-
-func (r *reader) read(content []byte) error {
-	switch {
-	case len(content) > MaxFile:
-		r.find(0, legacy.Warning, fmt.Sprintf("larger than %d bytes: not read as certificates", MaxFile))
-		return nil
-	case len(content) == 0:
-		r.find(0, legacy.Warning, "is empty")
-		return nil
-	case isSequence(content):
-		return r.der(content)
-	default:
-		return r.pem(content)
-	}
-}
-
-// findKey says what to do about a private key.
-func (r *reader) findKey(line int) {
-	r.find(line, legacy.Warning, legacy.KeyAdvice(r.options.IsIdentity))
-}
-
 func (r *reader) find(line int, severity legacy.Severity, reason string) {
 	position := legacy.Position{File: r.name, Line: line}
 	r.file.Findings = append(r.file.Findings, legacy.Finding{Position: position, Severity: severity, Reason: reason})
 }
 
 // add takes a certificate and says what is special about it.
-func (r *reader) add(line int, parsed *x509.Certificate, before []byte) {
+func (r *reader) add(line int, parsed *x509.Certificate) {
 	certificate := Certificate{
 		Position: legacy.Position{File: r.name, Line: line}, DER: parsed.Raw, CommonName: parsed.Subject.CommonName,
 		SHA256: sha256.Sum256(parsed.Raw), InCAPFFolder: r.options.InCAPFFolder, IsCAPFCer: r.options.IsCAPFCer,
-		IsIdentity: r.options.IsIdentity, Before: before,
+		IsIdentity: r.options.IsIdentity,
 	}
 	var cause error
 	certificate.Signature, cause = selfSignature(parsed)

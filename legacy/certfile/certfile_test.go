@@ -24,13 +24,44 @@ import (
 	"capf/legacy/text"
 )
 
+// read sees as well that nothing but certificates is given, and that of the rest the place and the digest are.
 func read(t testing.TB, content string, options certfile.Options) *certfile.File {
 	t.Helper()
 	file, err := certfile.Read(legacy.BytesInput("x.0", []byte(content)), options)
 	if err != nil {
 		t.Fatal(err)
 	}
+	end := int64(0)
+	for _, line := range file.Kept {
+		if line.Bytes != nil || line.Offset < end || line.SHA256 != sha256.Sum256([]byte(content[line.Offset:line.Offset+line.Size])) {
+			t.Errorf("%s is not %d bytes from %d on, or they are given: %q", line, line.Size, line.Offset, line.Bytes)
+		}
+		end = line.Offset + line.Size
+	}
 	return file
+}
+
+// withheld gives the bytes that are not kept.
+func withheld(content string, file *certfile.File) (out string) {
+	for _, line := range file.Kept {
+		out += content[line.Offset : line.Offset+line.Size]
+	}
+	return out
+}
+
+// warnedOfKey tells whether somebody is told to hold a key for disclosed, for each that was found.
+func warnedOfKey(t testing.TB, file *certfile.File) bool {
+	t.Helper()
+	keys := 0
+	for _, line := range file.Kept {
+		if line.PrivateKey {
+			keys++
+		}
+	}
+	if warnings := strings.Count(strings.Join(reasons(file), "\n"), legacy.PrivateKeyAdvice); warnings != keys {
+		t.Errorf("%d keys, %d warnings", keys, warnings)
+	}
+	return keys > 0
 }
 
 func reasons(file *certfile.File) (out []string) {
@@ -55,68 +86,60 @@ func TestPEM(t *testing.T) {
 	capf, other := selfSigned(t, "CAPF-0011aabb", 1024, nil), selfSigned(t, "CCM", 1024, nil)
 	first, second := block("CERTIFICATE", capf.der), block("X509 CERTIFICATE", other.der)
 	preamble := "Bag Attributes\r\n  M\xfcller\r\n"
-	file := read(t, preamble+strings.ReplaceAll(first, "\n", "\r\n")+"\r\n"+second+"\r\ntail\r\n", certfile.Options{InCAPFFolder: true, Now: now})
+	content := preamble + strings.ReplaceAll(first, "\n", "\r\n") + "\r\n" + second + "\r\ntail\r\n"
+	file := read(t, content, certfile.Options{InCAPFFolder: true, Now: now})
 	if len(file.Certificates) != 2 {
 		t.Fatalf("%d certificates, kept %v", len(file.Certificates), file.Kept)
 	}
 	got := file.Certificates[0]
 	if got.Line != 3 || got.File != "x.0" || !bytes.Equal(got.DER, capf.der) || got.SHA256 != sha256.Sum256(capf.der) ||
-		string(got.Before) != preamble || !got.SelfSigned || got.Signature != certfile.Right || !got.InCAPFFolder ||
+		!got.SelfSigned || got.Signature != certfile.Right || !got.InCAPFFolder ||
 		got.IsCAPFCer || !got.NamesCAPF() {
 		t.Errorf("first: %+v", got)
 	}
-	if got := file.Certificates[1]; !bytes.Equal(got.DER, other.der) || got.NamesCAPF() || string(got.Before) != "\r\n" {
+	if got := file.Certificates[1]; !bytes.Equal(got.DER, other.der) || got.NamesCAPF() {
 		t.Errorf("second: %+v", got)
 	}
 	last := 3 + strings.Count(first, "\n") + 1 + strings.Count(second, "\n") + 1
-	if diff := cmp.Diff([]string{fmt.Sprintf("%d text after the last certificate", last)}, kept(file)); diff != "" || len(file.Findings) > 0 {
-		t.Errorf("%s, findings %v", diff, file.Findings)
+	if len(file.Kept) != 2 || file.Kept[0].Line != 1 || file.Kept[0].Count != 2 || file.Kept[1].Line != last || len(file.Findings) > 0 {
+		t.Errorf("kept %+v, findings %v", file.Kept, file.Findings)
+	}
+	if got := withheld(content, file); got != preamble+"tail\r\n" {
+		t.Errorf("withheld are %q", got)
+	}
+	if shown := file.Kept[0].Shown(); shown != fmt.Sprintf("(%d bytes, not kept)", len(preamble)) || !strings.Contains(file.Kept[0].Reason, "outside of any certificate") {
+		t.Errorf("shown is %s: %s", file.Kept[0], shown)
 	}
 }
 
-// What stands in a block and is not its certificate is kept aside.
+// What stands in a block beside its certificate is told of, and not given.
 func TestMoreThanABlock(t *testing.T) {
 	capf := selfSigned(t, "CAPF", 1024, nil)
 	whole := block("CERTIFICATE", capf.der)
 	body := strings.SplitAfter(whole, "\n")
-	for name, test := range map[string]struct{ content, want string }{
-		"text before the end":        {strings.Replace(whole, "-----END", "by hand\n-----END", 1), "by hand\n"},
-		"text in the middle":         {strings.Replace(whole, body[3], body[3]+"by hand: 1\n", 1), "by hand: 1\n"},
-		"text in the line of a mark": {strings.Replace(whole, "-----BEGIN", "by hand -----BEGIN", 1), "by hand -----BEGIN CERTIFICATE-----\n"},
-		"text behind the end":        {strings.TrimSuffix(whole, "\n") + " by hand\n", "-----END CERTIFICATE----- by hand\n"},
-		"nothing":                    {strings.ReplaceAll(whole, "\n", " \r\n"), ""},
-		"empty lines":                {strings.ReplaceAll(whole, "\n", "\n\n"), ""},
+	part := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xa7, 3, 0x91, 0x42}, 40))
+	for name, test := range map[string]struct {
+		content      string
+		certificates int
+		want         string
+	}{
+		"text before the end":        {strings.Replace(whole, "-----END", "by hand\n-----END", 1), 1, "1 has more than a certificate in its PEM block"},
+		"text in the middle":         {strings.Replace(whole, body[3], body[3]+"by hand: 1\n", 1), 0, "1 PEM block is not DER in base64"},
+		"text in the line of a mark": {strings.Replace(whole, "-----BEGIN", "by hand -----BEGIN", 1), 1, "1 has more than a certificate in its PEM block"},
+		"text behind the end":        {strings.TrimSuffix(whole, "\n") + " by hand\n", 1, "1 has more than a certificate in its PEM block"},
+		"what is no text":            {strings.Replace(whole, "-----END", "\x00\n-----END", 1), 1, "1 has more than a certificate in its PEM block"},
+		"base64":                     {strings.Replace(whole, "-----END", part+"\n-----END", 1), 1, "1 has more than a certificate in its PEM block"},
+		"base64 behind more DER": {strings.Replace(block("CERTIFICATE", append(bytes.Clone(capf.der), 0xa7, 3)), "-----END", part+"\n-----END", 1), 1,
+			"1 has more than a certificate in its PEM block"},
+		"white space": {strings.ReplaceAll(whole, "\n", " \r\n"), 1, ""},
+		"empty lines": {strings.ReplaceAll(whole, "\n", "\n\n"), 1, ""},
 	} {
 		file := read(t, test.content, certfile.Options{})
-		var raw []byte
-		for _, line := range file.Kept {
-			raw = append(raw, line.Bytes...)
+		if got := strings.Join(kept(file), "; "); len(file.Certificates) != test.certificates || got != test.want {
+			t.Errorf("%s: %d certificates, kept %q", name, len(file.Certificates), got)
 		}
-		certificates := 1
-		if name == "text in the middle" {
-			certificates = 0 // its base64 ends there
-			test.want = test.content
-		}
-		if len(file.Certificates) != certificates || string(raw) != test.want {
-			t.Errorf("%s: %d certificates, kept %q", name, len(file.Certificates), raw)
-		}
-	}
-	part := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xa7, 3, 0x91, 0x42}, 40))
-	for _, file := range []*certfile.File{
-		read(t, strings.Replace(whole, "-----END", part+"\n-----END", 1), certfile.Options{}),
-		read(t, strings.Replace(block("CERTIFICATE", append(bytes.Clone(capf.der), 0xa7, 3)), "-----END", part+"\n-----END", 1), certfile.Options{}),
-	} {
-		withheld := 0
-		for _, line := range file.Kept {
-			if strings.Contains(string(line.Bytes), part) {
-				t.Errorf("part of a key in the block is kept: %q", line.Bytes)
-			}
-			if line.PrivateKey {
-				withheld++
-			}
-		}
-		if len(file.Certificates) == 1 && withheld != 1 {
-			t.Errorf("%d lines are withheld", withheld)
+		if test.want != "" && withheld(test.content, file) != test.content {
+			t.Errorf("%s: withheld are %q", name, withheld(test.content, file))
 		}
 	}
 }
@@ -134,8 +157,15 @@ func TestDER(t *testing.T) {
 		{"under a name that says PEM", string(capf.der), certfile.Options{}, 1, []string{"x.0: note: is DER, though the name says PEM"}, nil},
 		{"two behind each other", string(capf.der) + string(other.der), certfile.Options{IsCAPFCer: true}, 2, nil, nil},
 		{"PEM in CAPF.cer", block("CERTIFICATE", capf.der), certfile.Options{IsCAPFCer: true}, 1, []string{"x.0: note: is not DER, though it is named CAPF.cer"}, nil},
-		{"something behind it", string(capf.der) + "\r\nx\r\n", certfile.Options{IsCAPFCer: true}, 1, nil, []string{"0 is not a whole DER certificate"}},
-		{"torn", string(capf.der[:300]), certfile.Options{IsCAPFCer: true}, 0, nil, []string{"0 is not a whole DER certificate"}},
+		{"something behind it", string(capf.der) + "\r\nx\r\n", certfile.Options{IsCAPFCer: true}, 1, nil, []string{"0 text outside of any certificate, not kept"}},
+		{
+			"torn", string(capf.der[:300]), certfile.Options{IsCAPFCer: true}, 0, []string{"x.0: warning: holds no certificate that can be read"},
+			[]string{"1 is not a whole DER certificate"},
+		},
+		{
+			"damaged", string(capf.der[:20]) + "\x00" + string(capf.der[21:]), certfile.Options{IsCAPFCer: true}, 0,
+			[]string{"x.0: warning: holds no certificate that can be read"}, []string{"0 does not parse as a certificate: x509: inner and outer signature algorithm identifiers don't match"},
+		},
 		{
 			"a key in PEM behind it", string(capf.der) + "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n", certfile.Options{IsCAPFCer: true}, 1,
 			[]string{"x.0: warning: " + legacy.PrivateKeyAdvice}, []string{"0 private key, not kept"},
@@ -224,8 +254,8 @@ func TestDamage(t *testing.T) {
 		{"no certificate in it", block("CERTIFICATE", []byte{0x30, 3, 4, 1, 7}), 0, []string{"1 does not parse as a certificate: x509: malformed tbs certificate"}},
 		{"another label", block("CERTIFICATE REQUEST", []byte{0x30, 3, 4, 1, 7}), 0, []string{"1 PEM block is no certificate"}},
 		{"ends as another", strings.Replace(good, "END CERTIFICATE", "END X509 CRL", 1), 0, []string{"1 PEM block ends as another than it begins"}},
-		{"text only", "hello\n\nworld\n", 0, []string{"1 no certificate in the file"}},
-		{"an end alone", "-----END CERTIFICATE-----\n", 0, []string{"1 no certificate in the file"}},
+		{"text only", "hello\n\nworld\n", 0, []string{"1 text outside of any certificate, not kept"}},
+		{"an end alone", "-----END CERTIFICATE-----\n", 0, []string{"1 text outside of any certificate, not kept"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -256,7 +286,7 @@ func TestTrustedCertificate(t *testing.T) {
 func bytesOf(file *certfile.File) []byte {
 	var out []byte
 	for _, certificate := range file.Certificates {
-		out = append(append(out, certificate.DER...), certificate.Before...)
+		out = append(out, certificate.DER...)
 	}
 	for _, line := range file.Kept {
 		out = append(out, line.Bytes...)
@@ -285,8 +315,7 @@ func TestUTF16(t *testing.T) {
 	}
 }
 
-// Every line of text that is not blank is in a certificate's block, in the text before one, or kept aside, if only by its
-// place and digest.
+// Nothing but certificates is given. Every line of text that is not blank is in a certificate's block or withheld.
 func FuzzRead(f *testing.F) {
 	capf := selfSigned(f, "CAPF", 1024, nil)
 	good := block("CERTIFICATE", capf.der)
@@ -297,20 +326,11 @@ func FuzzRead(f *testing.F) {
 	f.Add(capf.der, true)
 	f.Add(append(bytes.Clone(capf.der), "-----BEGIN PRIVATE KEY-----\nMIIE"...), true)
 	f.Fuzz(func(t *testing.T, content []byte, cer bool) {
-		file, err := certfile.Read(legacy.BytesInput("x.0", content), certfile.Options{IsCAPFCer: cer, Now: now})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, line := range file.Kept {
-			if line.PrivateKey != (line.Bytes == nil) {
-				t.Fatalf("%v: bytes of a private key", line)
-			}
-		}
+		file := read(t, string(content), certfile.Options{IsCAPFCer: cer, Now: now})
 		encoding, _ := text.MarkOf(content)
 		if encoding == "" {
 			encoding = text.Windows1252
 		}
-		given := bytesOf(file)
 		if len(content) > 1 && content[0] == 0x30 && content[1] >= 0x80 {
 			return // DER: has no lines
 		}
@@ -320,9 +340,9 @@ func FuzzRead(f *testing.F) {
 				blocks++
 			}
 			withheld := slices.ContainsFunc(file.Kept, func(kept legacy.KeptLine) bool {
-				return kept.PrivateKey && line.Offset >= kept.Offset && line.Offset+line.Size <= kept.Offset+kept.Size
+				return line.Offset >= kept.Offset && line.Offset+line.Size <= kept.Offset+kept.Size
 			})
-			if blocks == 0 && !withheld && !line.PrivateKey && strings.TrimSpace(line.Text) != "" && !bytes.Contains(given, line.Raw) {
+			if blocks == 0 && !withheld && (line.PrivateKey || strings.TrimSpace(line.Text) != "") {
 				t.Fatalf("line %d, %q, is lost", line.Number, line.Raw)
 			}
 		}

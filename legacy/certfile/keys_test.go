@@ -9,17 +9,14 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
-	"capf/legacy"
 	"capf/legacy/certfile"
 )
 
-// A public key is no secret: its lines are kept aside, and nobody is told to hold a key for disclosed. What is no more
-// than the beginning of one could be the beginning of a private key as well.
-func TestPublicKeysAreKept(t *testing.T) {
+// A public key is no secret, and nobody is told to hold a key for disclosed.
+func TestPublicKeysAreNoSecret(t *testing.T) {
 	capf := selfSigned(t, "CAPF", 1024, nil)
 	spki, err := x509.MarshalPKIXPublicKey(&capf.key.PublicKey)
 	if err != nil {
@@ -29,14 +26,13 @@ func TestPublicKeysAreKept(t *testing.T) {
 	good := block("CERTIFICATE", capf.der)
 	for name, test := range map[string]struct {
 		content string
-		kept    bool
+		secret  bool
 	}{
-		"PEM": {block("PUBLIC KEY", spki), true}, "PKCS #1 in PEM": {block("RSA PUBLIC KEY", pkcs1), true},
-		"under another label": {block("CERTIFICATE", spki), true},
-		"DER":                 {string(spki), true}, "PKCS #1 in DER": {string(pkcs1), true},
-		"torn in PEM":             {block("PUBLIC KEY", spki[:100]), false},
+		"PEM": {block("PUBLIC KEY", spki), false}, "PKCS #1 in PEM": {block("RSA PUBLIC KEY", pkcs1), false},
+		"under another label": {block("CERTIFICATE", spki), false},
+		"DER":                 {string(spki), false}, "PKCS #1 in DER": {string(pkcs1), false},
 		"with more behind it":     {block("PUBLIC KEY", append(bytes.Clone(spki), pkcs1...)), false},
-		"private, in its wrapper": {block("PUBLIC KEY", x509.MarshalPKCS1PrivateKey(capf.key)), false},
+		"private, in its wrapper": {block("PUBLIC KEY", x509.MarshalPKCS1PrivateKey(capf.key)), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			content := test.content
@@ -44,12 +40,11 @@ func TestPublicKeysAreKept(t *testing.T) {
 				content = good + content + good
 			}
 			file := read(t, content, certfile.Options{})
-			warned := strings.Contains(strings.Join(reasons(file), "\n"), legacy.PrivateKeyAdvice)
-			if warned == test.kept {
-				t.Errorf("warned: %v; findings %v", warned, reasons(file))
+			if warnedOfKey(t, file) != test.secret {
+				t.Errorf("findings %v", reasons(file))
 			}
-			if whole := bytes.Contains(bytesOf(file), []byte(test.content)); whole != test.kept {
-				t.Errorf("kept: %v; %v", whole, kept(file))
+			if withheld(content, file) != test.content {
+				t.Errorf("kept: %v", kept(file))
 			}
 		})
 	}
@@ -72,84 +67,62 @@ func TestPrivateKeys(t *testing.T) {
 	}
 	good := block("CERTIFICATE", capf.der)
 	key := block("RSA PRIVATE KEY", pkcs1)
-	for name, content := range map[string]string{
-		"before the certificate": key + good, "after it": good + key, "torn before it": key[:400] + "\n" + good,
-		"torn after it": good + key[:400], "PKCS #8": good + block("PRIVATE KEY", pkcs8),
-		"encrypted": good + block("ENCRYPTED PRIVATE KEY", encrypted), "within the block": good[:200] + "\n" + key + good,
-		"under another label": block("CERTIFICATE", pkcs1) + good, "PKCS #8 under another label": block("CERTIFICATE", pkcs8) + good,
-		"encrypted under another label": block("CERTIFICATE", encrypted) + good,
-		"torn under another label":      block("CERTIFICATE", pkcs1)[:400] + "\n" + good,
-		"in DER":                        string(pkcs1), "PKCS #8 in DER": string(pkcs8), "encrypted in DER": string(encrypted), "torn in DER": string(pkcs1[:200]),
-		"in DER behind a line end": "\r\n" + string(pkcs1), "PKCS #8 in DER after PEM": good + string(pkcs8),
-		"encrypted in DER after PEM":               good + string(encrypted),
-		"in DER behind damage after a certificate": string(capf.der) + "\x00\x00" + string(pkcs1),
-		"after it, without its beginning":          good + key[100:],
-		"in DER after the certificate":             string(capf.der) + string(pkcs8), "torn after a certificate in DER": string(capf.der) + string(pkcs1[:200]),
+	lines := strings.SplitAfter(key, "\n")
+	for name, test := range map[string]struct {
+		content      string
+		certificates int
+		warned       bool // it is known for a key
+	}{
+		"before the certificate": {key + good, 1, true}, "after it": {good + key, 1, true}, "between": {good + key + good, 2, true},
+		"torn before it": {key[:400] + "\n" + good, 1, true}, "torn after it": {good + key[:400], 1, true}, "torn at its BEGIN": {good + key[:20], 1, false},
+		"PKCS #8": {good + block("PRIVATE KEY", pkcs8), 1, true}, "encrypted": {good + block("ENCRYPTED PRIVATE KEY", encrypted), 1, true},
+		"within the block":              {good[:200] + "\n" + key + good, 1, true},
+		"under another label":           {block("CERTIFICATE", pkcs1) + good, 1, true},
+		"PKCS #8 under another label":   {block("CERTIFICATE", pkcs8) + good, 1, true},
+		"encrypted under another label": {block("CERTIFICATE", encrypted) + good, 1, true},
+		"torn under another label":      {block("CERTIFICATE", pkcs1)[:400] + "\n" + good, 1, false},
+		"without its beginning":         {good + key[100:], 1, true},
+		"the middle of it":              {good + strings.Join(lines[4:9], "") + good, 2, false},
+		"the middle, in UTF-16":         {utf16(strings.Join(lines[4:9], "")), 0, false},
+		"in a comment":                  {"# " + strings.Join(lines[:8], "# ") + good, 1, true},
+		"in DER":                        {string(pkcs1), 0, true}, "PKCS #8 in DER": {string(pkcs8), 0, true}, "encrypted in DER": {string(encrypted), 0, true},
+		"torn in DER": {string(pkcs1[:200]), 0, false}, "in DER behind a line end": {"\r\n" + string(pkcs1), 0, false},
+		"in DER after PEM": {good + string(pkcs8), 1, false}, "in DER behind damage after a certificate": {string(capf.der) + "\x00\x00" + string(pkcs1), 1, false},
+		"in DER after the certificate": {string(capf.der) + string(pkcs8), 1, true}, "torn after a certificate in DER": {string(capf.der) + string(pkcs1[:200]), 1, false},
+		"in hex": {good + fmt.Sprintf("%X\n", pkcs1), 1, false}, "two": {key + good + key, 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := read(t, content, certfile.Options{})
-			if wanted := strings.Contains(name, "DER") == (len(file.Certificates) == 0) || strings.Contains(name, "after"); !wanted {
-				t.Errorf("%d certificates", len(file.Certificates))
-			}
-			if !strings.Contains(strings.Join(reasons(file), "\n"), legacy.PrivateKeyAdvice) {
-				t.Errorf("findings %v", reasons(file))
-			}
-			given := fmt.Sprintf("%s %v", bytesOf(file), file.Findings)
-			// The first bytes of a key are its modulus, which the certificate has as well; then comes what is private.
-			for _, part := range []string{
-				string(pkcs1[160:195]), strings.Split(key, "\n")[4], strings.Split(block("X", pkcs8), "\n")[5],
-				strings.Split(block("X", encrypted), "\n")[5],
-			} {
-				if strings.Contains(given, part) {
-					t.Errorf("key text is given")
+			for form, content := range map[string]string{"LF": test.content, "CRLF": strings.ReplaceAll(test.content, "\n", "\r\n")} {
+				if form == "CRLF" && (strings.Contains(name, "DER") || strings.Contains(name, "UTF-16")) {
+					continue
+				}
+				file := read(t, content, certfile.Options{})
+				if len(file.Certificates) != test.certificates {
+					t.Errorf("%s: %d certificates", form, len(file.Certificates))
+				}
+				if warnedOfKey(t, file) != test.warned {
+					t.Errorf("%s: findings %v", form, reasons(file))
+				}
+				// read has seen that no bytes are given but those of certificates.
+				for _, certificate := range file.Certificates {
+					if !bytes.Equal(certificate.DER, capf.der) {
+						t.Errorf("%s: a certificate that is none", form)
+					}
+				}
+				if strings.Contains(fmt.Sprintf("%v %+v %#v", file.Findings, file.Findings, file.Kept), lines[4][:20]) {
+					t.Errorf("%s: key text is shown", form)
 				}
 			}
 		})
 	}
 }
 
-// Keys of elliptic curves are so short in DER that their length has another form than that of RSA keys. Wherever one
-// stands, it is withheld, and nothing but it.
-func TestShortKeysInDER(t *testing.T) {
-	holder := selfSigned(t, "CAPF", 1024, nil)
-	good := block("CERTIFICATE", holder.der)
-	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
-		private, err := ecdsa.GenerateKey(curve, rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sec1, err := x509.MarshalECPrivateKey(private)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-		if err != nil {
-			t.Fatal(err)
-		}
-		scalar, err := private.Bytes()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for form, key := range map[string]string{"SEC 1": string(sec1), "PKCS #8": string(pkcs8)} {
-			for place, content := range map[string]string{
-				"before": "text\r\n" + key + good, "after": good + key, "torn after": good + key[:len(key)-20],
-				"between": good + key + good, "after text": good + "text\r\n" + key,
-			} {
-				t.Run(curve.Params().Name+" "+form+" "+place, func(t *testing.T) {
-					file := read(t, content, certfile.Options{})
-					if want := strings.Count(content, "-----END CERTIFICATE"); len(file.Certificates) != want {
-						t.Errorf("%d certificates, not %d", len(file.Certificates), want)
-					}
-					if strings.Contains(string(bytesOf(file)), string(scalar[4:12])) {
-						t.Error("the key is given")
-					}
-					if !slices.ContainsFunc(file.Kept, func(line legacy.KeptLine) bool { return line.PrivateKey }) {
-						t.Error("no key is told of")
-					}
-				})
-			}
-		}
+func utf16(text string) string {
+	out := []byte{0xff, 0xfe}
+	for _, b := range []byte(text) {
+		out = append(out, b, 0)
 	}
+	return string(out)
 }
 
 // What is alone in its file and begins with a short key goes on behind it.
@@ -176,10 +149,9 @@ func TestCertificateBehindDER(t *testing.T) {
 		content            string
 		certificates, keys int
 	}{
-		"key":                          {string(rsa1) + "\r\n" + pem, 1, 1},
-		"certificate":                  {string(holder.der) + pem, 2, 0},
-		"certificate and key":          {string(holder.der) + string(rsa1) + pem, 2, 1},
-		"key, and key behind the text": {string(rsa1) + pem + string(rsa1), 1, 2},
+		"key":                 {string(rsa1) + "\r\n" + pem, 1, 1},
+		"certificate":         {string(holder.der) + pem, 2, 0},
+		"certificate and key": {string(holder.der) + string(rsa1) + pem, 2, 1},
 	} {
 		file := read(t, test.content, certfile.Options{})
 		keys := 0

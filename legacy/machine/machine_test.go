@@ -92,8 +92,8 @@ func TestSampleCounts(t *testing.T) {
 	}
 	want := map[string]counts{
 		"publisher":    {"delimited", "utf-8", 13, 1, 12, 1, 9},
-		"subscriber-1": {"delimited", "windows-1252", 35, 3, 12, 0, 4},
-		"subscriber-2": {"blocks", "utf-8", 26, 14, 12, 0, 4},
+		"subscriber-1": {"delimited", "windows-1252", 35, 3, 12, 1, 4},
+		"subscriber-2": {"blocks", "utf-8", 26, 14, 12, 1, 4},
 	}
 	devices := map[string]bool{}
 	got := map[string]counts{}

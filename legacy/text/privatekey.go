@@ -27,6 +27,9 @@ const (
 
 // HasPrivateKey tells whether content in memory has the text of a private key in it, whole or torn.
 func HasPrivateKey(content []byte) bool {
+	if !bytes.Contains(bytes.ToLower(plain(content)), []byte("private key")) {
+		return false // most content
+	}
 	encoding, _ := MarkOf(content)
 	// Bytes in memory do not fail to be read, and the encoding is the one that their mark tells.
 	for line := range Lines(legacy.BytesInput("", content), encoding) {

@@ -42,7 +42,7 @@ type Line struct {
 func (l Line) Kept(file string, reason string) legacy.KeptLine {
 	position := legacy.Position{File: file, Line: l.Number}
 	if l.PrivateKey {
-		return legacy.Withhold(position, l.Count, l.Offset, l.Size, l.SHA256, l.Problem)
+		return legacy.WithholdKey(position, l.Count, l.Offset, l.Size, l.SHA256, l.Problem)
 	}
 	kept := legacy.Keep(position, l.Offset, l.Raw, reason)
 	kept.Count = l.Count

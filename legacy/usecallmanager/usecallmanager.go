@@ -112,7 +112,7 @@ func (f *File) certificates(t *table, r row) {
 	}
 	device, _ := legacy.DeviceName(r.text(t, columnDevice))
 	for _, one := range content.Certificates {
-		one.Line, one.Row, one.Before = r.number, device, nil
+		one.Line, one.Row = r.number, device
 		f.Certificates = append(f.Certificates, one)
 		for _, what := range r.contradicts(t, one.Parsed()) {
 			f.note(r.number, legacy.Warning, what+" is not that of the certificate beside it")
@@ -184,7 +184,7 @@ func (f *File) read(t *table, r row) []phonefile.Item {
 		if !one.withheld {
 			continue
 		}
-		kept := legacy.Withhold(position, 0, 0, one.size, one.digest, fmt.Sprintf("private key in column %q, not kept", t.columns[at].name))
+		kept := legacy.WithholdKey(position, 0, 0, one.size, one.digest, fmt.Sprintf("private key in column %q, not kept", t.columns[at].name))
 		finding := legacy.Finding{Position: position, Severity: legacy.Warning, Reason: legacy.PrivateKeyAdvice}
 		out = append(out, phonefile.Item{Kind: phonefile.KindKept, Position: position, Kept: &kept},
 			phonefile.Item{Kind: phonefile.KindFinding, Position: position, Finding: &finding})

@@ -3,16 +3,14 @@ package usecallmanager
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"strconv"
 	"unicode/utf8"
 
-	"capf/legacy"
 	"capf/legacy/certfile"
+	"capf/legacy/text"
 )
 
 // value is what one column of a row has.
@@ -47,39 +45,9 @@ func (v value) bytes() []byte {
 	}
 }
 
-// holdsKey tells whether bytes are, or have in them, a private key in PEM or DER, whole or torn. Most values are short
-// words, which are not looked at further.
+// holdsKey tells whether bytes have a private key in PEM in them, whole or torn, or are one in DER.
 func holdsKey(content []byte) bool {
-	const shortest = 16
-	if len(content) < shortest {
-		return false
-	}
-	plain := bytes.ToLower(bytes.ReplaceAll(content, []byte{0}, nil))
-	if content[0] != 0x30 && !bytes.Contains(plain, []byte("private key")) && !bytes.Contains(plain, []byte("-----begin")) || isCertificate(content) {
-		return false
-	}
-	// Bytes in memory do not fail to be read.
-	read, err := certfile.Read(legacy.BytesInput("", content), certfile.Options{})
-	if err != nil {
-		return true
-	}
-	for _, kept := range read.Kept {
-		if kept.PrivateKey {
-			return true
-		}
-	}
-	return false
-}
-
-// isCertificate knows the one thing that most rows have: a certificate in PEM and nothing else.
-func isCertificate(content []byte) bool {
-	content = bytes.TrimSpace(content)
-	block, rest := pem.Decode(content)
-	if block == nil || block.Type != "CERTIFICATE" || len(block.Headers) > 0 || len(rest) > 0 || !bytes.HasPrefix(content, []byte("-----BEGIN CERT")) {
-		return false
-	}
-	_, err := x509.ParseCertificate(block.Bytes)
-	return err == nil
+	return text.HasPrivateKey(content) || certfile.IsPrivateKey(content)
 }
 
 // row is a row of the table; its number is its place among all, from 1.
