@@ -16,7 +16,7 @@ import (
 
 // finder goes through the folders that files may lie in.
 type finder struct {
-	tree     tree
+	tree     fs.FS
 	base     string // as the administrator gave it, for the folder's own name
 	files    []File
 	findings []legacy.Finding
@@ -30,7 +30,7 @@ func (f *finder) searchAt(at *place) error {
 	}
 	f.files = append(f.files, File{Kind: at.kind, Folder: CAPFFolder, Path: at.only, tree: f.tree})
 	for _, ending := range logEndings {
-		if info, err := f.tree.Stat(at.only + ending); err == nil && info.Mode().IsRegular() && at.kind == PhoneDatabase {
+		if info, err := fs.Stat(f.tree, at.only+ending); err == nil && info.Mode().IsRegular() && at.kind == PhoneDatabase {
 			f.files = append(f.files, File{Kind: DatabaseLog, Folder: CAPFFolder, Path: at.only + ending, tree: f.tree})
 		}
 	}
@@ -67,7 +67,7 @@ func (f *finder) descend(places, chain []string) ([]string, error) {
 	for _, name := range chain {
 		var below []string
 		for _, place := range places {
-			entries, err := f.tree.ReadDir(place)
+			entries, err := fs.ReadDir(f.tree, place)
 			if err != nil {
 				return nil, err
 			}
@@ -85,7 +85,7 @@ func (f *finder) descend(places, chain []string) ([]string, error) {
 
 // isFolder refuses what leads out of the machine's folder, with a finding.
 func (f *finder) isFolder(place string) bool {
-	info, err := f.tree.Stat(place)
+	info, err := fs.Stat(f.tree, place)
 	if err != nil {
 		f.warn(place, "cannot be entered, or leads out of the source: not read")
 		return false
@@ -95,7 +95,7 @@ func (f *finder) isFolder(place string) bool {
 
 // collect takes the files of one folder, unless a link has led to it before.
 func (f *finder) collect(place string, folder Folder) error {
-	info, err := f.tree.Stat(place)
+	info, err := fs.Stat(f.tree, place)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (f *finder) collect(place string, folder Folder) error {
 		return nil
 	}
 	f.visited = append(f.visited, info)
-	entries, err := f.tree.ReadDir(place)
+	entries, err := fs.ReadDir(f.tree, place)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (f *finder) collect(place string, folder Folder) error {
 // take adds a file, or says why it is not read.
 func (f *finder) take(place string, folder Folder) {
 	kind := kindOf(path.Base(place))
-	info, err := f.tree.Stat(place)
+	info, err := fs.Stat(f.tree, place)
 	if kind == PhoneDatabase && err == nil && info.Mode().IsRegular() && !f.isDatabase(place) {
 		kind = ""
 	}
@@ -215,7 +215,7 @@ func kindOf(name string) Kind {
 // collectDirect takes files that lie in the source folder itself. It counts as the CAPF folder if it is named CAPF, or
 // holds phone records or a configuration, which lie in no other; as Certificates otherwise, which is trusted with less.
 func (f *finder) collectDirect() error {
-	entries, err := f.tree.ReadDir(".")
+	entries, err := fs.ReadDir(f.tree, ".")
 	if err != nil {
 		return err
 	}

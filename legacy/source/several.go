@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 )
@@ -47,7 +48,7 @@ func machinesBelow(folder string, at *place) error {
 }
 
 // machinesAt gives the path of a folder that is a machine, else those of the machines in it.
-func machinesAt(folder string, tree tree, name string) (paths []string) {
+func machinesAt(folder string, tree fs.FS, name string) (paths []string) {
 	if isMachine(filepath.Join(folder, name)) {
 		return []string{name}
 	}
@@ -60,8 +61,8 @@ func machinesAt(folder string, tree tree, name string) (paths []string) {
 }
 
 // foldersIn names the first folders in one; none where it cannot be read, since this only looks for what to advise.
-func foldersIn(tree tree, path string) (out []string) {
-	entries, err := tree.ReadDir(path)
+func foldersIn(tree fs.FS, path string) (out []string) {
+	entries, err := fs.ReadDir(tree, path)
 	if err != nil {
 		return nil
 	}
@@ -75,11 +76,11 @@ func foldersIn(tree tree, path string) (out []string) {
 
 // isMachine tells whether a folder has files of a machine.
 func isMachine(folder string) bool {
-	tree, err := openFolder(folder)
+	at, err := openFolder(folder, place{})
 	if err != nil {
 		return false
 	}
-	defer tree.Close()
-	finder := finder{tree: tree, base: folder}
+	defer at.close()
+	finder := finder{tree: at.tree, base: folder}
 	return finder.search() == nil && len(finder.files) > 0
 }

@@ -5,8 +5,8 @@
 // folder may be the root of a copied disk, hold `Cisco` or `CAPF` and `Certificates` themselves, or be the one that
 // the files lie in. Everything is opened through os.Root: nothing outside the folder is read, and nothing is written.
 //
-// In place of a folder there may be a zip, tar or tar.gz file of it. What could be CAPF's by its name is unpacked into
-// one temporary file without a name; the names of members stay names of members, so that none can lead anywhere.
+// In place of a folder there may be a zip, tar or tar.gz file of it. A zip file is read where it is; of a tar file what
+// could be CAPF's by its name is unpacked into a temporary folder, through os.Root, so that no name can lead anywhere.
 // Beside the files of 1.0(1) there may be the database of a *usecallmanager* daemon, with its write-ahead log and its
 // capf.pem, and lists of phones (*.csv); a database or a list can also be the whole source.
 package source
@@ -16,11 +16,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/hashicorp/go-multierror"
 
@@ -64,7 +64,7 @@ type File struct {
 	// Logs are the files that belong to a database: its write-ahead log or its rollback journal.
 	Logs []File
 
-	tree tree
+	tree fs.FS
 }
 
 // Source is what was copied from one machine, read through once. Close it when its files are no longer needed.
@@ -78,8 +78,8 @@ type Source struct {
 	// Findings tell what was not read and why, and how a folder was taken.
 	Findings []legacy.Finding
 
-	tree tree
-	info os.FileInfo
+	close func() error
+	info  fs.FileInfo
 }
 
 // Open finds and digests the files of a machine. What is missing, or has none of them, is an error.
@@ -90,9 +90,9 @@ func open(spec Spec, bounds limits) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", spec.Name, err)
 	}
-	out := &Source{Spec: spec, Single: at.only != "", tree: at.tree, info: at.info}
+	out := &Source{Spec: spec, Single: at.only != "", close: at.close, info: at.info}
 	if err := out.find(at); err != nil {
-		return nil, errors.Join(fmt.Errorf("source %s: %w", spec.Name, err), at.tree.Close())
+		return nil, errors.Join(fmt.Errorf("source %s: %w", spec.Name, err), at.close())
 	}
 	return out, nil
 }
@@ -157,9 +157,7 @@ func (s *Source) find(at *place) error {
 
 // checkFound sees that there is something to read.
 func (s *Source) checkFound(at *place) error {
-	if unpacked, ok := at.tree.(*memberTree); ok {
-		s.noteElsewhere(unpacked)
-	}
+	s.noteElsewhere(at.members)
 	if len(s.Files) == 0 {
 		if refused := s.refusedLink(at); refused != nil {
 			return refused
@@ -209,7 +207,7 @@ func (s *Source) refusedLink(at *place) error {
 }
 
 // noteElsewhere names the members that could be CAPF's by their names but do not lie where such files do.
-func (s *Source) noteElsewhere(from *memberTree) {
+func (s *Source) noteElsewhere(members []string) {
 	told := map[string]bool{}
 	for _, file := range s.Files {
 		told[file.Path] = true
@@ -217,7 +215,7 @@ func (s *Source) noteElsewhere(from *memberTree) {
 	for _, found := range s.Findings {
 		told[found.File] = true
 	}
-	for _, path := range from.files() {
+	for _, path := range members {
 		if !told[path] {
 			s.Findings = append(s.Findings, legacy.Finding{Position: legacy.Position{File: path}, Severity: legacy.Warning,
 				Reason: "does not lie in a folder of CAPF: not read"})
@@ -255,7 +253,7 @@ func (s *Source) Digest() [sha256.Size]byte {
 }
 
 // Close ends the use of the source and gives up what was unpacked of it.
-func (s *Source) Close() error { return s.tree.Close() }
+func (s *Source) Close() error { return s.close() }
 
 // Input gives the file to a reader. What is read is compared with the digest: a file that changes meanwhile is an
 // error at its end.
@@ -269,16 +267,6 @@ func (f File) Input() legacy.Input {
 	}}
 }
 
-// rooms are what files are copied through: a folder of certificates has a thousand small ones.
-var rooms = sync.Pool{New: func() any { return new([32 << 10]byte) }}
-
-// copyAll is io.Copy without room of its own. That a file could write itself is hidden: it would make some.
-func copyAll(into io.Writer, from io.Reader) (size int64, err error) {
-	room := rooms.Get().(*[32 << 10]byte)
-	defer rooms.Put(room)
-	return io.CopyBuffer(into, struct{ io.Reader }{from}, room[:])
-}
-
 func (f *File) digest() error {
 	opened, err := f.tree.Open(f.Path)
 	if err != nil {
@@ -286,7 +274,7 @@ func (f *File) digest() error {
 	}
 	defer opened.Close()
 	hash := sha256.New()
-	if f.Size, err = copyAll(hash, opened); err != nil {
+	if f.Size, err = io.Copy(hash, opened); err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	f.SHA256 = [sha256.Size]byte(hash.Sum(nil))

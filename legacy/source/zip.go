@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
 )
 
 // Bits of the flags of a zip entry (APPNOTE.TXT, 4.4.4).
@@ -15,32 +18,36 @@ const (
 	zipStrongEncrypted = 1 << 6
 )
 
-// readZip takes the members of a zip file in the order of its directory. The directory is what says which there are;
-// it is read with a bound, since it must be held in memory.
-func (u *unpacker) readZip(file *os.File) error {
-	bounded := &boundedReader{from: file, left: u.zipDirectory}
-	read, err := zip.NewReader(bounded, u.size)
-	if bounded.left < 0 {
-		return fmt.Errorf("has a directory of more than %d bytes: %w", u.zipDirectory, errByHand)
-	}
+// openZip takes the members of a zip file in the order of its directory, and leaves those in it that are read, under their
+// clean names. The directory is what says which there are.
+func (a *archive) openZip(file *os.File) (*place, error) {
+	read, err := zip.NewReader(file, a.size)
 	if err != nil {
-		return fmt.Errorf("is torn, or no zip file after all: %w: copy it again", err)
+		return nil, fmt.Errorf("is torn, or no zip file after all: %w: copy it again", err)
 	}
-	bounded.free = true
-	for _, file := range read.File {
-		if err := u.take(zipEntry(file)); err != nil {
-			return err
+	members := read.File
+	read.File = nil
+	for _, member := range members {
+		name, err := a.take(a.zipEntry(member))
+		if err != nil {
+			return nil, err
+		}
+		if member.Name = name; name != "" {
+			read.File = append(read.File, member)
 		}
 	}
-	return nil
+	tree, err := fs.Sub(read, a.top())
+	return &place{tree: tree, close: file.Close}, err
 }
 
-func zipEntry(file *zip.File) entry {
-	out := entry{name: file.Name, open: file.Open, folder: strings.HasSuffix(file.Name, "/") || strings.HasSuffix(file.Name, `\`)}
-	if mode := file.Mode(); !mode.IsDir() {
-		out.odd = oddMode(mode)
-	} else {
-		out.folder = true
+func (a *archive) zipEntry(file *zip.File) entry {
+	out := entry{name: utf8Name(file.Name, charmap.CodePage437), mode: file.Mode()}
+	out.open = func() (io.ReadCloser, error) {
+		content, err := file.Open()
+		return measured{content, a}, err
+	}
+	if strings.HasSuffix(file.Name, `\`) {
+		out.mode |= fs.ModeDir
 	}
 	switch {
 	case file.Flags&(zipEncrypted|zipStrongEncrypted) != 0:
@@ -51,35 +58,11 @@ func zipEntry(file *zip.File) entry {
 	return out
 }
 
-// oddMode says what is neither a file nor a folder.
-func oddMode(mode fs.FileMode) string {
-	switch {
-	case mode.IsRegular():
-		return ""
-	case mode&fs.ModeSymlink != 0:
-		return "is a link"
-	case mode&fs.ModeNamedPipe != 0:
-		return "is a pipe"
-	case mode&fs.ModeDevice != 0:
-		return "is a device"
-	default:
-		return "is not a regular file"
+// utf8Name gives the name of a member in UTF-8, which some programs do not write.
+func utf8Name(name string, page *charmap.Charmap) string {
+	if utf8.ValidString(name) {
+		return name
 	}
-}
-
-// boundedReader counts what is read until it is set free.
-type boundedReader struct {
-	from io.ReaderAt
-	left int64
-	free bool
-}
-
-func (b *boundedReader) ReadAt(into []byte, offset int64) (int, error) {
-	if b.free {
-		return b.from.ReadAt(into, offset)
-	}
-	if b.left -= int64(len(into)); b.left < 0 {
-		return 0, io.ErrUnexpectedEOF
-	}
-	return b.from.ReadAt(into, offset)
+	name, _ = page.NewDecoder().String(name) // every byte has a meaning, or becomes a mark
+	return name
 }
