@@ -59,7 +59,7 @@ var Fields = []Field{
 type Dialect struct {
 	// Name is what messages call it; Source the file it came from, empty for a built-in one.
 	Name, Source string
-	// Encoding of the file; empty: to be found (see text.Detect).
+	// Encoding of the file; empty: to be found (see text.Find).
 	Encoding text.Encoding
 	Form     Form
 	// Separators are those that a delimited file may use, one character each; Marks those that end a key.

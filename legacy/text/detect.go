@@ -2,6 +2,7 @@ package text
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -43,49 +44,24 @@ func (e *UnclearError) Error() string {
 	return fmt.Sprintf("%s: encoding is not clear: %s: name it in a dialect (`capf migrate dialect` prints one to begin with)", e.Position, e.Reason)
 }
 
-// Detect is Find for those who need the encoding alone.
-func Detect(input legacy.Input) (Encoding, error) {
-	found, err := Find(input)
-	return found.Encoding, err
-}
-
 // Find finds the encoding of a file by reading it through: by its byte-order mark; else UTF-8 where nine in ten of the
-// lines that are not plain ASCII are valid UTF-8. Otherwise it is the one Windows page in which nine in ten of them look
-// like text (see judgement): CP932, CP936, CP949 or CP950; or CP1252 for text in any Latin script, where nine in ten are
-// no UTF-8. Its Note tells of that. Where no page fits, or more than one, and for what looks like UTF-16 without a mark, it is an *UnclearError.
+// lines that are not plain ASCII are valid UTF-8, if there are any. Otherwise it is the one Windows page in which nine in
+// ten of them look like text (see judgement): CP932, CP936, CP949 or CP950; or CP1252 for text in any Latin script, where
+// nine in ten are no UTF-8. Its Note tells of that. Where no page fits, or more than one, and for what looks like UTF-16
+// without a mark, it is an *UnclearError.
 func Find(input legacy.Input) (Found, error) {
 	file, err := input.Open()
 	if err != nil {
 		return Found{}, err
 	}
 	physical := newPhysical(input.File, file, "")
-	defer physical.close()
+	defer physical.closer.Close()
 	if marked := physical.marked; marked != "" {
 		return Found{Encoding: marked}, nil
 	}
 	if wide := looksWide(physical.sample()); wide != "" {
 		return Found{}, &UnclearError{legacy.Position{File: input.File}, "looks like UTF-16 without a byte-order mark", []Encoding{wide}}
 	}
-	plain, err := physical.isASCII()
-	if err != nil {
-		return Found{}, err
-	}
-	if plain {
-		return Found{Encoding: UTF8}, nil
-	}
-	return findByLines(input)
-}
-
-// findByLines reads from the beginning again: most files are plain ASCII, and to see that takes a tenth of the time of
-// cutting them into lines.
-func findByLines(input legacy.Input) (Found, error) {
-	file, err := input.Open()
-	if err != nil {
-		return Found{}, err
-	}
-	physical := newPhysical(input.File, file, "")
-	defer physical.close()
-	physical.reuse = true
 	return judgeLines(physical, input.File)
 }
 
@@ -108,7 +84,8 @@ func judgeLines(physical *physical, file string) (Found, error) {
 		}
 		if utf8.Valid(line.raw) {
 			counted.valid++
-			if hasLong(line.raw) {
+			// Characters of three or four bytes; those of two may as well be one of a Windows page.
+			if slices.ContainsFunc(line.raw, func(b byte) bool { return b >= 0xe0 }) {
 				continue
 			}
 		} else if counted.invalid++; counted.invalid == 1 {
@@ -123,16 +100,6 @@ func judgeLines(physical *physical, file string) (Found, error) {
 
 // counts are the lines that are not ASCII, by whether they are valid UTF-8.
 type counts struct{ valid, invalid, first, firstInvalid int }
-
-// hasLong tells a UTF-8 character of three or four bytes. Those of two bytes may as well be one of a Windows page.
-func hasLong(raw []byte) bool {
-	for _, b := range raw {
-		if b >= 0xe0 {
-			return true
-		}
-	}
-	return false
-}
 
 // choosePage takes UTF-8, or the one page that fits.
 func choosePage(judges []*judgement, counted counts, file string) (Found, error) {
@@ -175,12 +142,7 @@ var hardToTell = []Encoding{
 }
 
 func isASCII(raw []byte) bool {
-	for _, b := range raw {
-		if b >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(raw, func(b byte) bool { return b >= utf8.RuneSelf })
 }
 
 // looksWide tells which UTF-16 it looks like where every other byte of the start is NUL, as in Latin text.

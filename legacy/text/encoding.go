@@ -117,7 +117,7 @@ func openPhysical(input legacy.Input, encoding Encoding) (*physical, error) {
 	}
 	physical := newPhysical(input.File, file, encoding)
 	if marked := physical.marked; marked != "" && marked != encoding {
-		physical.close()
+		physical.closer.Close()
 		return nil, fmt.Errorf("%s: begins with the byte-order mark of %s, but the dialect names %s: correct the dialect",
 			input.File, marked, encoding)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 )
 
 const overlongProblem = "line is longer than 65536 bytes"
@@ -41,19 +40,11 @@ type physical struct {
 	number int
 	offset int64
 	within bool // in a line that is too long
-
-	// reuse: a line's bytes are good until the next one is taken.
-	reuse  bool
-	buffer []byte
 }
-
-// readers are used again: a folder of certificates has a thousand small files, and each reader has room for a line.
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, MaxLine) }}
 
 // newPhysical reads content until it is closed.
 func newPhysical(file string, content io.ReadCloser, encoding Encoding) *physical {
-	p := &physical{file: file, closer: content, reader: readers.Get().(*bufio.Reader), low: -1, end: '\n'}
-	p.reader.Reset(content)
+	p := &physical{file: file, closer: content, reader: bufio.NewReaderSize(content, MaxLine), low: -1, end: '\n'}
 	marked, length := MarkOf(p.sample())
 	p.marked = marked
 	// The length was peeked, so it can be taken.
@@ -75,36 +66,6 @@ func newPhysical(file string, content io.ReadCloser, encoding Encoding) *physica
 func (p *physical) sample() []byte {
 	sample, _ := p.reader.Peek(MaxLine)
 	return sample
-}
-
-// isASCII tells whether what is left is plain ASCII. It takes that, up to where it is not.
-func (p *physical) isASCII() (bool, error) {
-	for {
-		piece, err := p.reader.Peek(1)
-		if len(piece) > 0 {
-			piece, _ = p.reader.Peek(p.reader.Buffered())
-		}
-		if !isASCII(piece) {
-			return false, nil
-		}
-		p.offset += int64(len(piece))
-		_, _ = p.reader.Discard(len(piece))
-		switch {
-		case len(piece) > 0:
-		case errors.Is(err, io.EOF):
-			return true, nil
-		default:
-			return false, fmt.Errorf("%s: reading at byte %d: %w", p.file, p.offset, err)
-		}
-	}
-}
-
-// close ends the reading, and gives the reader back without what it has read.
-func (p *physical) close() {
-	p.closer.Close()
-	p.reader.Reset(nil)
-	readers.Put(p.reader)
-	p.reader = nil
 }
 
 // next gives the next line; false at the end of the file.
@@ -144,21 +105,12 @@ func (p *physical) cut() (raw []byte, ended bool, err error) {
 	piece, err := p.reader.ReadSlice(p.end)
 	switch {
 	case err == nil:
-		return p.copied(piece), true, nil
+		return bytes.Clone(piece), true, nil
 	case errors.Is(err, io.EOF), errors.Is(err, bufio.ErrBufferFull):
-		return p.copied(piece), false, nil
+		return bytes.Clone(piece), false, nil
 	default:
 		return nil, false, err
 	}
-}
-
-// copied takes bytes out of the reader's buffer, which looking for the end of the file moves.
-func (p *physical) copied(piece []byte) []byte {
-	if !p.reuse {
-		return bytes.Clone(piece)
-	}
-	p.buffer = append(p.buffer[:0], piece...)
-	return p.buffer
 }
 
 func (p *physical) cutWide() (raw []byte, ended bool, err error) {

@@ -8,6 +8,7 @@ package text
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"iter"
 
 	"capf/legacy"
@@ -49,7 +50,7 @@ func (l Line) Kept(file string, reason string) legacy.KeptLine {
 	return kept
 }
 
-// Lines reads the lines of a file in an encoding that was named or found by Detect. A byte-order mark belongs to no
+// Lines reads the lines of a file in an encoding that was named or found by Find. A byte-order mark belongs to no
 // line. After an error, which carries the file's name, nothing follows.
 func Lines(input legacy.Input, encoding Encoding) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
@@ -58,7 +59,7 @@ func Lines(input legacy.Input, encoding Encoding) iter.Seq2[Line, error] {
 			yield(Line{}, err)
 			return
 		}
-		defer physical.close()
+		defer physical.closer.Close()
 		keys := keyFilter{source: physical}
 		decode := decoderOf(encoding)
 		for {
@@ -93,4 +94,27 @@ func finish(line physicalLine, decode decoder) Line {
 		out.Text, out.Problem = checkControls(out.Text, line.last)
 	}
 	return out
+}
+
+// AsUTF8 gives a whole file that an administrator has written, in UTF-8 and without its byte-order mark: Windows editors
+// put one before UTF-8, and save as UTF-16 what they call Unicode. Without a mark of UTF-16 the content stays as it is.
+// The error says, with the line, what is no UTF-16.
+func AsUTF8(content []byte) ([]byte, error) {
+	encoding, length := MarkOf(content)
+	if encoding != UTF16LE && encoding != UTF16BE {
+		return content[length:], nil
+	}
+	var out []byte
+	for line, err := range Lines(legacy.BytesInput("", content), encoding) {
+		if err != nil {
+			return nil, err
+		}
+		if line.Problem != "" {
+			return nil, fmt.Errorf("line %d: %s: save the file as UTF-8", line.Number, line.Problem)
+		}
+		if out = append(out, line.Text...); !line.Torn {
+			out = append(out, '\n')
+		}
+	}
+	return out, nil
 }

@@ -21,11 +21,11 @@ func read(t testing.TB, content []byte, encoding text.Encoding) []text.Line {
 	t.Helper()
 	input := legacy.BytesInput("CAPF.phone", content)
 	if encoding == "" {
-		found, err := text.Detect(input)
+		found, err := text.Find(input)
 		if err != nil {
 			t.Fatal(err)
 		}
-		encoding = found
+		encoding = found.Encoding
 	}
 	var out []text.Line
 	for line, err := range text.Lines(input, encoding) {
@@ -120,7 +120,8 @@ func TestDetect(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := text.Detect(legacy.BytesInput("CAPF.phone", []byte(test.content)))
+			found, err := text.Find(legacy.BytesInput("CAPF.phone", []byte(test.content)))
+			got := found.Encoding
 			if got != test.want || (err == nil) != (test.problem == "") {
 				t.Fatalf("got %q, %v", got, err)
 			}
@@ -183,7 +184,7 @@ func TestReadingFails(t *testing.T) {
 	if lines != 2 || last == nil || !strings.Contains(last.Error(), "CAPF.phone: reading at byte 2: disk is broken") {
 		t.Errorf("%d lines, then %v", lines, last)
 	}
-	if _, err := text.Detect(input); err == nil {
+	if _, err := text.Find(input); err == nil {
 		t.Error("the encoding was found in a file that cannot be read")
 	}
 }
@@ -232,7 +233,7 @@ func TestFilesAtOnce(t *testing.T) {
 			for round := range 20 {
 				name := fmt.Sprintf("%d.%d", n, round)
 				input := legacy.BytesInput(name, []byte(strings.Repeat(name+"\n", 100*(n+1))))
-				if _, err := text.Detect(input); err != nil {
+				if _, err := text.Find(input); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 				for line, err := range text.Lines(input, text.UTF8) {
