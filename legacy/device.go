@@ -12,15 +12,19 @@ const (
 // address (bare, or with one of `:`, `-`, `.` between whole bytes), become `SEP` and upper-case digits; any other name
 // of 1 to 64 of `A-Z a-z 0-9 . _ -`, the first a letter or digit, `..` nowhere, is taken as it is. False: it is no name.
 func DeviceName(text string) (string, bool) {
-	if mac, ok := macAddress(text); ok {
-		return devicePrefix + mac, true
-	}
-	if len(text) > len(devicePrefix) && strings.EqualFold(text[:len(devicePrefix)], devicePrefix) {
-		if mac, ok := macAddress(text[len(devicePrefix):]); ok {
-			return devicePrefix + mac, true
-		}
+	if name, ok := PhoneName(text); ok {
+		return name, true
 	}
 	return text, isPlainName(text)
+}
+
+// PhoneName is DeviceName for those names alone that have a MAC address.
+func PhoneName(text string) (string, bool) {
+	if len(text) > len(devicePrefix) && strings.EqualFold(text[:len(devicePrefix)], devicePrefix) {
+		text = text[len(devicePrefix):]
+	}
+	mac, ok := macAddress(text)
+	return devicePrefix + mac, ok
 }
 
 // macAddress gives the 12 digits in upper case.

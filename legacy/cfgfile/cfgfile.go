@@ -77,24 +77,18 @@ var errNothing = errors.New("no line with a key and a value")
 
 // ReadAs reads a configuration by the dialect named and no other.
 func ReadAs(input legacy.Input, named *dialect.Dialect) (*File, error) {
-	found := text.Found{Encoding: named.Encoding}
-	if named.Encoding == "" {
-		var err error
-		if found, err = text.Find(input); err != nil {
-			return nil, err
-		}
+	found, err := text.FindUnless(named.Encoding, input)
+	if err != nil {
+		return nil, err
 	}
 	return read(input, named, found)
 }
 
 // Read reads a configuration by the one dialect that fits. Its error names the lines that stand in the way.
 func Read(input legacy.Input, candidates []*dialect.Dialect) (*File, error) {
-	found := text.Found{Encoding: dialect.Named(dialect.Configuration, candidates)}
-	if found.Encoding == "" {
-		var err error
-		if found, err = text.Find(input); err != nil {
-			return nil, err
-		}
+	found, err := text.FindUnless(dialect.Named(dialect.Configuration, candidates), input)
+	if err != nil {
+		return nil, err
 	}
 	var readings []*dialect.Reading
 	var files []*File

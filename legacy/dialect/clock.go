@@ -20,14 +20,10 @@ type clock struct {
 }
 
 type layout struct {
-	text    string
-	zoned   bool
-	mark    byte      // the first byte that is not a digit; 0 if all are
-	letters bool      // begins with a letter
-	sign    string    // the first byte that is neither letter nor digit
-	date    string    // what it begins with, where that is figures of fixed width and what stands between them; may be empty
-	minutes bool      // ends with them
-	order   DateOrder // of one that has a twin with the other order
+	text  string
+	zoned bool
+	mark  byte      // see markOf
+	order DateOrder // of one that has a twin with the other order
 }
 
 // DateOrder says which comes first where both day and month are figures. Empty: it is not known.
@@ -71,11 +67,7 @@ func newLayout(text string) (layout, error) {
 		return layout{}, fmt.Errorf("times: %q does not write the moment 2 January 2006, 15:04:05 as a whole "+
 			"(zones as figures only)", text)
 	}
-	return layout{
-		text: text, mark: markOf(text), letters: isLetter(text[0]), sign: signOf(text),
-		date: dateOf(text), minutes: strings.HasSuffix(text, ":04"),
-		zoned: strings.Contains(text, "Z07") || strings.Contains(text, "-07"),
-	}, nil
+	return layout{text: text, mark: markOf(text), zoned: strings.Contains(text, "Z07") || strings.Contains(text, "-07")}, nil
 }
 
 // figures are the parts of a layout that are written in figures.
@@ -113,58 +105,15 @@ func DateOrderOf(format string) (order DateOrder, twin string) {
 
 func isLetter(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }
 
+// markOf gives the first byte that is neither letter nor digit; 0 for none. A value fits no layout with another: to have
+// time.Parse find that out takes longer than to read one that fits.
 func markOf(text string) byte {
-	for i := 0; i < len(text); i++ {
-		if text[i] < '0' || text[i] > '9' {
-			return text[i]
+	for i := range len(text) {
+		if b := text[i]; !isLetter(b) && (b < '0' || b > '9') {
+			return b
 		}
 	}
 	return 0
-}
-
-// dateOf gives the beginning of a layout up to its hour, where each figure there has a width of its own.
-func dateOf(text string) string {
-	date, _, found := strings.Cut(text, "15")
-	if !found {
-		return ""
-	}
-	rest := date
-	for _, figures := range []string{"2006", "01", "02"} {
-		rest = strings.Replace(rest, figures, "", 1)
-	}
-	if strings.Trim(rest, "-/.T ") != "" {
-		return ""
-	}
-	return date
-}
-
-// mayFit tells a value that the layout cannot read at a glance. To have time.Parse find that out takes longer than to
-// read one that fits, and most values are tried with several layouts.
-func (l *layout) mayFit(value string) bool {
-	if len(value) < len(l.date) {
-		return false
-	}
-	for i := range len(l.date) {
-		if isDigit(l.date[i]) != isDigit(value[i]) || !isDigit(value[i]) && value[i] != l.date[i] {
-			return false
-		}
-		// Where there is a space there may be several, and nothing behind them stands in its place.
-		if value[i] == ' ' {
-			break
-		}
-	}
-	return !l.minutes || strings.Count(value, ":") == strings.Count(l.text, ":")
-}
-
-func isDigit(b byte) bool { return b >= '0' && b <= '9' }
-
-func signOf(text string) string {
-	for i := 0; i < len(text); i++ {
-		if b := text[i]; !isLetter(b) && (b < '0' || b > '9') {
-			return text[i : i+1]
-		}
-	}
-	return ""
 }
 
 var (
@@ -185,15 +134,9 @@ type read struct {
 // parse tries every format, since a value that two of them read differently must not be taken. Of twins it tries the
 // one with the order given, or both if none is.
 func (c clock) parse(value string, order DateOrder) (out read) {
-	if value == "" {
-		return out
-	}
-	mark, letters := markOf(value), isLetter(value[0])
+	mark := markOf(value)
 	for _, layout := range c.layouts {
-		if layout.letters != letters || !letters && layout.mark != mark || !strings.Contains(value, layout.sign) || !layout.mayFit(value) {
-			continue
-		}
-		if order != "" && layout.order != "" && layout.order != order {
+		if layout.mark != mark || order != "" && layout.order != "" && layout.order != order {
 			continue
 		}
 		parsed, err := time.Parse(layout.text, value)

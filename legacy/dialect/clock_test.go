@@ -28,13 +28,13 @@ func builtinLayouts(t testing.TB) (all []layout) {
 	return all
 }
 
-// TestMayFit: what is told at a glance is what time.Parse would say.
-func TestMayFit(t *testing.T) {
+// TestMarks: what is told at a glance is what time.Parse would say.
+func TestMarks(t *testing.T) {
 	passed := 0
 	for _, layout := range builtinLayouts(t) {
 		for _, value := range clockValues {
-			checkMayFit(t, layout, value)
-			if layout.mayFit(value) {
+			checkMark(t, layout, value)
+			if layout.mark == markOf(value) {
 				passed++
 			}
 		}
@@ -44,20 +44,20 @@ func TestMayFit(t *testing.T) {
 	}
 }
 
-func checkMayFit(t *testing.T, layout layout, value string) {
+func checkMark(t *testing.T, layout layout, value string) {
 	t.Helper()
-	if _, err := time.Parse(layout.text, value); err == nil && !layout.mayFit(value) {
+	if _, err := time.Parse(layout.text, value); err == nil && layout.mark != markOf(value) {
 		t.Errorf("%q is read by %q, and told not to be", value, layout.text)
 	}
 }
 
-func FuzzMayFit(f *testing.F) {
+func FuzzMarks(f *testing.F) {
 	for _, value := range clockValues {
 		f.Add(value)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		for _, layout := range builtinLayouts(t) {
-			checkMayFit(t, layout, strings.TrimSpace(value))
+			checkMark(t, layout, strings.TrimSpace(value))
 		}
 	})
 }

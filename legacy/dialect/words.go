@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"fmt"
-	"unicode/utf8"
 
 	"capf/legacy"
 )
@@ -40,25 +39,8 @@ func newTable[T ~string](table string, rows []words[T]) (wordTable[T], error) {
 	return out, nil
 }
 
-// find allocates nothing for plain ASCII words: it is asked for every field of every record.
 func (t wordTable[T]) find(word string) (T, bool) {
-	var buffer [64]byte
-	n := 0
-	for i := 0; i < len(word); i++ {
-		b := word[i]
-		if b >= utf8.RuneSelf || n == len(buffer) {
-			found, ok := t[legacy.Normalise(word)]
-			return found, ok
-		}
-		if b >= 'A' && b <= 'Z' {
-			b |= 0x20
-		}
-		if b >= 'a' && b <= 'z' || b >= '0' && b <= '9' {
-			buffer[n] = b
-			n++
-		}
-	}
-	found, ok := t[string(buffer[:n])]
+	found, ok := t[legacy.Normalise(word)]
 	return found, ok
 }
 

@@ -7,65 +7,25 @@ import (
 	"slices"
 	"strings"
 
+	"capf/legacy"
 	"capf/legacy/dialect"
 )
 
-// Device gives `SEP` and 12 upper-case hex digits for that in any case, or for a MAC address: bare, or in equal groups
-// of 2, 4 or 6 digits with one of `:`, `-`, `.` between them.
+// Device gives `SEP` and 12 upper-case hex digits for that in any case, or for a MAC address.
 func Device(value string) (string, bool) {
-	digits := value
-	if len(value) == 15 && strings.EqualFold(value[:3], "SEP") {
-		digits = value[3:]
-	} else if at := strings.IndexAny(value, ":-."); at >= 0 {
-		if digits = joinGroups(value, value[at], at); digits == "" {
-			return "", false
-		}
-	}
-	if len(digits) != 12 {
-		return "", false
-	}
-	for i := range len(digits) {
-		if !isHex(digits[i]) {
-			return "", false
-		}
-	}
-	return "SEP" + strings.ToUpper(digits), true
-}
-
-func joinGroups(value string, separator byte, size int) string {
-	if size != 2 && size != 4 && size != 6 || len(value) != 12+12/size-1 {
-		return ""
-	}
-	for i := size; i < len(value); i += size + 1 {
-		if value[i] != separator {
-			return ""
-		}
-	}
-	return strings.ReplaceAll(value, string(separator), "")
-}
-
-func isHex(b byte) bool {
-	return b >= '0' && b <= '9' || b >= 'A' && b <= 'F' || b >= 'a' && b <= 'f'
+	name, ok := legacy.PhoneName(value)
+	return name, ok && (len(value) == len(name) || value[0]|0x20 != 's') // behind SEP there are digits alone
 }
 
 // KeySize knows the sizes of 1.0(1) in bits, legacy-layout.md.
 func KeySize(value string) (int, bool) {
-	switch value {
-	case "512":
-		return 512, true
-	case "1024":
-		return 1024, true
-	case "2048":
-		return 2048, true
-	default:
-		return 0, false
-	}
+	size, ok := map[string]int{"512": 512, "1024": 1024, "2048": 2048}[value]
+	return size, ok
 }
 
 // IsAuthenticationString tells 4 to 10 digits.
 func IsAuthenticationString(value string) bool {
-	return len(value) >= 4 && len(value) <= 10 &&
-		!slices.ContainsFunc([]byte(value), func(b byte) bool { return b < '0' || b > '9' })
+	return len(value) >= 4 && len(value) <= 10 && strings.Trim(value, "0123456789") == ""
 }
 
 // fields are those that have a shape. A time is one shape: see Judge.
@@ -78,26 +38,16 @@ var fields = [...]dialect.Field{
 type mask uint8
 
 func maskOf(d *dialect.Dialect, value string) (out mask) {
-	set := func(bit int, fits bool) {
-		if fits {
-			out |= 1 << bit
-		}
-	}
-	first := value[0]
-	if digit := first >= '0' && first <= '9'; digit || isHex(first) || first|0x20 == 's' {
-		_, device := Device(value)
-		set(0, device)
-	}
+	_, device := Device(value)
 	_, operation := d.Operation(value)
 	_, state := d.State(value)
 	_, mode := d.AuthenticationMode(value)
 	_, size := KeySize(value)
-	set(1, operation)
-	set(2, state)
-	set(3, mode)
-	set(4, IsAuthenticationString(value))
-	set(5, size)
-	set(6, d.IsTime(value))
+	for bit, fits := range [len(fields)]bool{device, operation, state, mode, IsAuthenticationString(value), size, d.IsTime(value)} {
+		if fits {
+			out |= 1 << bit
+		}
+	}
 	return out
 }
 

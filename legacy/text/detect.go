@@ -65,6 +65,14 @@ func Find(input legacy.Input) (Found, error) {
 	return judgeLines(physical, input.File)
 }
 
+// FindUnless is Find where no encoding is named.
+func FindUnless(named Encoding, input legacy.Input) (Found, error) {
+	if named != "" {
+		return Found{Encoding: named}, nil
+	}
+	return Find(input)
+}
+
 func judgeLines(physical *physical, file string) (Found, error) {
 	var counted counts
 	judges := newJudgements()
