@@ -1,7 +1,6 @@
 package source
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -139,19 +138,18 @@ const notCAPF = "is none of the files of CAPF: not read"
 // isDatabase tells by its first bytes whether a file is a SQLite database. One that cannot be read counts as such, so
 // that it is not passed over.
 func (f *finder) isDatabase(place string) bool {
-	opened, err := f.tree.Open(place)
+	start, err := startOf(f.tree, place, int64(len(sqliteMagic)))
+	return err != nil || string(start) == sqliteMagic
+}
+
+// startOf reads the first bytes of a file, fewer where it is shorter.
+func startOf(tree fs.FS, place string, length int64) ([]byte, error) {
+	opened, err := tree.Open(place)
 	if err != nil {
-		return true
+		return nil, err
 	}
 	defer opened.Close()
-	start := make([]byte, len(sqliteMagic))
-	_, err = io.ReadFull(opened, start)
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return false
-	default:
-		return err != nil || string(start) == sqliteMagic
-	}
+	return io.ReadAll(io.LimitReader(opened, length))
 }
 
 // logEndings follow the name of a database in the names of its write-ahead log and its rollback journal. The third

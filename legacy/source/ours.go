@@ -1,11 +1,6 @@
 package source
 
-import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
-)
+import "fmt"
 
 // What this program makes is no source: a data directory goes on with --data, a backup is restored. Read as old files
 // they would be nothing but a few certificates, and look as if that were all.
@@ -18,7 +13,7 @@ const (
 )
 
 // storeMark is the application ID in the header of our store, and where that stands (sqlite.org/fileformat.html, 1.3).
-var storeMark, storeMarkAt = []byte("CAPF"), 68
+const storeMark, storeMarkAt = "CAPF", 68
 
 const (
 	restoreIt = "which is no source: make a data directory of it with `capf --data NEW restore FILE`"
@@ -43,18 +38,9 @@ func (s *Source) checkOurs() error {
 	return nil
 }
 
-// isStore looks at the header of a database.
+// isStore looks at the header of a database. What is too short for one is for the reader of databases to complain of.
 func (f File) isStore() (bool, error) {
-	opened, err := f.tree.Open(f.Path)
-	if err != nil {
-		return false, err
-	}
-	defer opened.Close()
-	start := make([]byte, storeMarkAt+len(storeMark))
-	// What is too short for a header is for the reader of databases to complain of.
-	_, err = io.ReadFull(opened, start)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return false, err
-	}
-	return bytes.Equal(start[storeMarkAt:], storeMark), nil
+	const end = storeMarkAt + len(storeMark)
+	start, err := startOf(f.tree, f.Path, int64(end))
+	return len(start) == end && string(start[storeMarkAt:]) == storeMark, err
 }

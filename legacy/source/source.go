@@ -136,20 +136,16 @@ func (s *Source) find(at *place) error {
 	if err := finder.searchAt(at); err != nil {
 		return err
 	}
+	failed := &multierror.Error{ErrorFormat: legacy.OneLine}
+	for i := range finder.files {
+		failed = multierror.Append(failed, finder.files[i].digest())
+	}
 	finder.attachLogs()
 	s.Findings, s.Files = finder.findings, finder.files
 	slices.SortFunc(s.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	s.noteElsewhere(at.members)
 	if err := s.checkFound(at); err != nil {
 		return err
-	}
-	failed := &multierror.Error{ErrorFormat: legacy.OneLine}
-	for i := range s.Files {
-		failed = multierror.Append(failed, s.Files[i].digest())
-	}
-	for i := range s.Files {
-		for j, log := range s.Files[i].Logs {
-			s.Files[i].Logs[j] = s.Files[slices.IndexFunc(s.Files, func(file File) bool { return file.Path == log.Path })]
-		}
 	}
 	s.noteSeveral()
 	return failed.ErrorOrNil()
@@ -157,7 +153,6 @@ func (s *Source) find(at *place) error {
 
 // checkFound sees that there is something to read.
 func (s *Source) checkFound(at *place) error {
-	s.noteElsewhere(at.members)
 	if len(s.Files) == 0 {
 		if refused := s.refusedLink(at); refused != nil {
 			return refused
