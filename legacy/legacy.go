@@ -64,6 +64,15 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s: %s: %s", f.Position, f.Severity, f.Reason)
 }
 
+// Findings are what a reader gathers.
+type Findings []Finding
+
+// Note adds one that can be read later.
+func (f *Findings) Note(at Position, reason string) { *f = append(*f, Finding{at, Note, reason}) }
+
+// Warn adds one that a person should look at.
+func (f *Findings) Warn(at Position, reason string) { *f = append(*f, Finding{at, Warning, reason}) }
+
 // OneLine is a format for several errors at once (multierror.Error): errors for an operator have one line.
 func OneLine(errors []error) string {
 	texts := make([]string, len(errors))

@@ -91,7 +91,7 @@ type Options struct {
 type File struct {
 	Certificates []Certificate
 	Kept         []legacy.KeptLine
-	Findings     []legacy.Finding
+	Findings     legacy.Findings
 }
 
 // Read reads a certificate file. Its error says that the file could not be read; whatever it holds is no error.
@@ -112,15 +112,12 @@ func Read(input legacy.Input, options Options) (*File, error) {
 	return reader.file, nil
 }
 
-func (r *reader) find(line int, severity legacy.Severity, reason string) {
-	position := legacy.Position{File: r.name, Line: line}
-	r.file.Findings = append(r.file.Findings, legacy.Finding{Position: position, Severity: severity, Reason: reason})
-}
+func (r *reader) at(line int) legacy.Position { return legacy.Position{File: r.name, Line: line} }
 
 // add takes a certificate and says what is special about it.
 func (r *reader) add(line int, parsed *x509.Certificate) {
 	certificate := Certificate{
-		Position: legacy.Position{File: r.name, Line: line}, DER: parsed.Raw, CommonName: parsed.Subject.CommonName,
+		Position: r.at(line), DER: parsed.Raw, CommonName: parsed.Subject.CommonName,
 		SHA256: sha256.Sum256(parsed.Raw), InCAPFFolder: r.options.InCAPFFolder, IsCAPFCer: r.options.IsCAPFCer,
 		IsIdentity: r.options.IsIdentity,
 	}
@@ -130,9 +127,9 @@ func (r *reader) add(line int, parsed *x509.Certificate) {
 	r.file.Certificates = append(r.file.Certificates, certificate)
 	switch certificate.Signature {
 	case Wrong:
-		r.find(line, legacy.Warning, "names itself as issuer, but its signature is not of its own key: no trust anchor")
+		r.file.Findings.Warn(r.at(line), "names itself as issuer, but its signature is not of its own key: no trust anchor")
 	case NotVerifiable:
-		r.find(line, legacy.Warning, fmt.Sprintf("its own signature cannot be verified: no trust anchor by itself: %v", cause))
+		r.file.Findings.Warn(r.at(line), fmt.Sprintf("its own signature cannot be verified: no trust anchor by itself: %v", cause))
 	}
 	r.findProperties(line, parsed)
 }
@@ -140,16 +137,16 @@ func (r *reader) add(line int, parsed *x509.Certificate) {
 func (r *reader) findProperties(line int, parsed *x509.Certificate) {
 	now := r.options.Now
 	if !now.IsZero() && now.After(parsed.NotAfter) {
-		r.find(line, legacy.Note, "expired on "+parsed.NotAfter.UTC().Format(time.DateOnly))
+		r.file.Findings.Note(r.at(line), "expired on "+parsed.NotAfter.UTC().Format(time.DateOnly))
 	}
 	if !now.IsZero() && now.Before(parsed.NotBefore) {
-		r.find(line, legacy.Note, "is not valid before "+parsed.NotBefore.UTC().Format(time.DateOnly))
+		r.file.Findings.Note(r.at(line), "is not valid before "+parsed.NotBefore.UTC().Format(time.DateOnly))
 	}
 	if parsed.SignatureAlgorithm == x509.MD5WithRSA || parsed.SignatureAlgorithm == x509.MD2WithRSA {
-		r.find(line, legacy.Note, "is signed with "+parsed.SignatureAlgorithm.String())
+		r.file.Findings.Note(r.at(line), "is signed with "+parsed.SignatureAlgorithm.String())
 	}
 	if key, ok := parsed.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < 1024 {
-		r.find(line, legacy.Note, fmt.Sprintf("has an RSA key of %d bits", key.N.BitLen()))
+		r.file.Findings.Note(r.at(line), fmt.Sprintf("has an RSA key of %d bits", key.N.BitLen()))
 	}
 }
 

@@ -28,22 +28,22 @@ type reader struct {
 func (r *reader) read(content []byte) error {
 	switch {
 	case len(content) > MaxFile:
-		r.find(0, legacy.Warning, fmt.Sprintf("larger than %d bytes: not read as certificates", MaxFile))
+		r.file.Findings.Warn(r.at(0), fmt.Sprintf("larger than %d bytes: not read as certificates", MaxFile))
 		return nil
 	case len(content) == 0:
-		r.find(0, legacy.Warning, "is empty")
+		r.file.Findings.Warn(r.at(0), "is empty")
 		return nil
 	case isSequence(content) && !r.options.IsCAPFCer:
-		r.find(0, legacy.Note, "is DER, though the name says PEM")
+		r.file.Findings.Note(r.at(0), "is DER, though the name says PEM")
 	case !isSequence(content) && r.options.IsCAPFCer:
-		r.find(0, legacy.Note, "is not DER, though it is named CAPF.cer")
+		r.file.Findings.Note(r.at(0), "is not DER, though it is named CAPF.cer")
 	}
 	r.offset = r.readDER(content)
 	if err := r.readText(content[r.offset:]); err != nil {
 		return err
 	}
 	if len(r.file.Certificates) == 0 {
-		r.find(0, legacy.Warning, "holds no certificate that can be read")
+		r.file.Findings.Warn(r.at(0), "holds no certificate that can be read")
 	}
 	return nil
 }
@@ -215,14 +215,12 @@ func (r *reader) joined() text.Line {
 }
 
 func (r *reader) withholdKey(place text.Line, reason string) {
-	position := legacy.Position{File: r.name, Line: place.Number}
-	r.find(place.Number, legacy.Warning, legacy.KeyAdvice(r.options.IsIdentity))
-	r.file.Kept = append(r.file.Kept, legacy.WithholdKey(position, place.Count, place.Offset, place.Size, place.SHA256, reason))
+	r.file.Findings.Warn(r.at(place.Number), legacy.KeyAdvice(r.options.IsIdentity))
+	r.file.Kept = append(r.file.Kept, legacy.WithholdKey(r.at(place.Number), place.Count, place.Offset, place.Size, place.SHA256, reason))
 }
 
 func (r *reader) withhold(place text.Line, reason string) {
-	position := legacy.Position{File: r.name, Line: place.Number}
-	r.file.Kept = append(r.file.Kept, legacy.Withhold(position, place.Count, place.Offset, place.Size, place.SHA256, reason))
+	r.file.Kept = append(r.file.Kept, legacy.Withhold(r.at(place.Number), place.Count, place.Offset, place.Size, place.SHA256, reason))
 }
 
 func rawOf(lines []text.Line) []byte {

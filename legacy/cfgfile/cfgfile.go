@@ -67,7 +67,7 @@ type File struct {
 	// Settings are in the order of the file; a key may come more than once.
 	Settings []Setting
 	Kept     []legacy.KeptLine
-	Findings []legacy.Finding
+	Findings legacy.Findings
 
 	names int // the first line with names of settings and no values; 0: there is none
 }
@@ -155,7 +155,7 @@ func read(input legacy.Input, by *dialect.Dialect, found text.Found) (*File, err
 	}
 	reader.noteTwice()
 	if note := found.Note(); note != "" {
-		reader.Findings = append(reader.Findings, legacy.Finding{Position: legacy.Position{File: input.File}, Severity: legacy.Note, Reason: note})
+		reader.Findings.Note(legacy.Position{File: input.File}, note)
 	}
 	return reader.File, nil
 }
@@ -270,19 +270,15 @@ func (r *reader) setting(line text.Line) {
 		From: places[at.From], To: places[at.To],
 	})
 	if line.Torn {
-		r.warn(line, "the file ends without a line end: see whether the last value is whole")
+		r.Findings.Warn(r.at(line), "the file ends without a line end: see whether the last value is whole")
 	}
 }
 
 func (r *reader) keep(line text.Line, reason string) {
 	r.Kept = append(r.Kept, line.Kept(r.input.File, reason))
 	if line.PrivateKey {
-		r.warn(line, legacy.PrivateKeyAdvice)
+		r.Findings.Warn(r.at(line), legacy.PrivateKeyAdvice)
 	}
-}
-
-func (r *reader) warn(line text.Line, reason string) {
-	r.Findings = append(r.Findings, legacy.Finding{Position: r.at(line), Severity: legacy.Warning, Reason: reason})
 }
 
 // noteTwice tells of parameters that are set twice to different values.
@@ -296,10 +292,7 @@ func (r *reader) noteTwice() {
 		if !ok {
 			first[setting.Parameter] = setting
 		} else if other.Value != setting.Value {
-			r.Findings = append(r.Findings, legacy.Finding{
-				Position: setting.Position, Severity: legacy.Warning,
-				Reason: fmt.Sprintf("sets %s, which line %d sets to another value", setting.Parameter, other.Line),
-			})
+			r.Findings.Warn(setting.Position, fmt.Sprintf("sets %s, which line %d sets to another value", setting.Parameter, other.Line))
 		}
 	}
 }

@@ -42,7 +42,7 @@ func (r *reader) keepNames(line text.Line) {
 	r.keep(line, namesProblem)
 	if r.names == 0 {
 		r.names = line.Number
-		r.warn(line, namesProblem+": "+namesAdvice)
+		r.Findings.Warn(r.at(line), namesProblem+": "+namesAdvice)
 	}
 }
 

@@ -58,7 +58,7 @@ type archive struct {
 	through int64                        // bytes that came out of the compression, read or not
 	passed  map[legacy.Severity]int      // members passed over, by how much that matters
 	turned  bool                         // a name had backslashes
-	found   []legacy.Finding
+	found   legacy.Findings
 }
 
 // entry is a member as the archive tells of it.
@@ -114,8 +114,7 @@ func openArchive(file *os.File, start []byte, bounds limits) (*place, error) {
 	slices.Sort(at.members)
 	if at.findings = a.findings(); top != "." {
 		at.base = path.Base(top)
-		at.findings = append(at.findings, legacy.Finding{Position: legacy.Position{File: "."}, Severity: legacy.Note,
-			Reason: fmt.Sprintf("all that is read of the archive lies in %s, which counts as the machine's folder", shownName(top))})
+		at.findings.Note(whole, fmt.Sprintf("all that is read of the archive lies in %s, which counts as the machine's folder", shownName(top)))
 	}
 	return at, nil
 }
@@ -314,30 +313,29 @@ func (m measured) Read(into []byte) (int, error) {
 	return n, err
 }
 
-func (a *archive) warn(name, reason string) { a.find(name, legacy.Warning, reason) }
-
-func (a *archive) find(name string, severity legacy.Severity, reason string) {
-	a.found = append(a.found, legacy.Finding{Position: legacy.Position{File: name}, Severity: severity, Reason: reason})
-}
+func (a *archive) warn(name, reason string) { a.found.Warn(legacy.Position{File: name}, reason) }
 
 // pass notes a member that is passed over; from some number on they are counted only, those that matter by themselves:
 // on a whole disk thousands of others come before them.
 func (a *archive) pass(name string, severity legacy.Severity, reason string) {
 	if a.passed[severity]++; a.passed[severity] <= maxNamed {
-		a.find(name[:min(len(name), maxPath)], severity, reason)
+		a.found = append(a.found, legacy.Finding{Position: legacy.Position{File: name[:min(len(name), maxPath)]}, Severity: severity, Reason: reason})
 	}
 }
 
+// whole is the place of what is said of an archive as a whole.
+var whole = legacy.Position{File: "."}
+
 // findings tells of the archive as a whole, too.
-func (a *archive) findings() []legacy.Finding {
+func (a *archive) findings() legacy.Findings {
 	if count := a.passed[legacy.Note]; count > maxNamed {
-		a.find(".", legacy.Note, fmt.Sprintf("of the archive %d members are not read, the first %d are named", count, maxNamed))
+		a.found.Note(whole, fmt.Sprintf("of the archive %d members are not read, the first %d are named", count, maxNamed))
 	}
 	if count := a.passed[legacy.Warning]; count > maxNamed {
-		a.warn(".", fmt.Sprintf("of the archive %d links, devices and members of unfit names are not read, the first %d are named", count, maxNamed))
+		a.found.Warn(whole, fmt.Sprintf("of the archive %d links, devices and members of unfit names are not read, the first %d are named", count, maxNamed))
 	}
 	if a.turned {
-		a.find(".", legacy.Note, "names of the archive have backslashes: taken for folders")
+		a.found.Note(whole, "names of the archive have backslashes: taken for folders")
 	}
 	return a.found
 }

@@ -18,7 +18,7 @@ type finder struct {
 	tree     fs.FS
 	base     string // as the administrator gave it, for the folder's own name
 	files    []File
-	findings []legacy.Finding
+	findings legacy.Findings
 	visited  []fs.FileInfo
 }
 
@@ -252,14 +252,19 @@ func judge(name string, holds map[Kind]bool) (Folder, string) {
 	}
 }
 
-func (f *finder) note(place, reason string) { f.find(place, legacy.Note, reason) }
-
-func (f *finder) warn(place, reason string) { f.find(place, legacy.Warning, reason) }
-
-func (f *finder) find(place string, severity legacy.Severity, reason string) {
-	// A link can be met as a folder and again as a file.
-	position := legacy.Position{File: place}
-	if !slices.ContainsFunc(f.findings, func(other legacy.Finding) bool { return other.Position == position }) {
-		f.findings = append(f.findings, legacy.Finding{Position: position, Severity: severity, Reason: reason})
+// note and warn tell of a place once: a link can be met as a folder and again as a file.
+func (f *finder) note(place, reason string) {
+	if !f.hasToldOf(place) {
+		f.findings.Note(legacy.Position{File: place}, reason)
 	}
+}
+
+func (f *finder) warn(place, reason string) {
+	if !f.hasToldOf(place) {
+		f.findings.Warn(legacy.Position{File: place}, reason)
+	}
+}
+
+func (f *finder) hasToldOf(place string) bool {
+	return slices.ContainsFunc(f.findings, func(other legacy.Finding) bool { return other.Position == legacy.Position{File: place} })
 }

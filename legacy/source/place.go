@@ -22,7 +22,7 @@ type place struct {
 	// only is the name of a file that is the whole source, with what belongs to it; kind is what it is.
 	only     string
 	kind     Kind
-	findings []legacy.Finding
+	findings legacy.Findings
 }
 
 // folder is a folder, read through os.Root: nothing outside of it is reached, and nothing is written. Names of files need

@@ -76,7 +76,7 @@ type Source struct {
 	// there.
 	Files []File
 	// Findings tell what was not read and why, and how a folder was taken.
-	Findings []legacy.Finding
+	Findings legacy.Findings
 
 	close func() error
 	info  fs.FileInfo
@@ -212,8 +212,7 @@ func (s *Source) noteElsewhere(members []string) {
 	}
 	for _, path := range members {
 		if !told[path] {
-			s.Findings = append(s.Findings, legacy.Finding{Position: legacy.Position{File: path}, Severity: legacy.Warning,
-				Reason: "does not lie in a folder of CAPF: not read"})
+			s.Findings.Warn(legacy.Position{File: path}, "does not lie in a folder of CAPF: not read")
 		}
 	}
 }
@@ -224,10 +223,8 @@ func (s *Source) noteSeveral() {
 	for _, kind := range []Kind{PhoneRecords, Configuration, CAPFCertificate} {
 		files := s.Of(kind)
 		for i := 1; i < len(files); i++ {
-			s.Findings = append(s.Findings, legacy.Finding{
-				Position: legacy.Position{File: files[i].Path}, Severity: legacy.Note,
-				Reason: fmt.Sprintf("is read beside %s: the machine has more than one file of this kind", files[0].Path),
-			})
+			s.Findings.Note(legacy.Position{File: files[i].Path},
+				fmt.Sprintf("is read beside %s: the machine has more than one file of this kind", files[0].Path))
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (a *archive) readTar(from io.Reader) error {
 		return errors.New("is not a tar file after all")
 	}
 	if !end.isEnd() {
-		a.warn(".", "the archive has no end mark: it may be torn behind its last member, "+last)
+		a.found.Warn(whole, "the archive has no end mark: it may be torn behind its last member, "+last)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ type File struct {
 	// Certificates are those of the column certificate, each with the row that it stood in as its line.
 	Certificates []certfile.Certificate
 	// Findings are about the table and the certificates; those about records are among the items.
-	Findings []legacy.Finding
+	Findings legacy.Findings
 
 	database legacy.Input
 	logs     []legacy.Input
@@ -68,14 +68,13 @@ func Open(database legacy.Input, logs []legacy.Input) (*File, error) {
 		return nil, err
 	}
 	if len(out.Unknown) > 0 {
-		out.note(0, legacy.Note, "columns without a meaning to us, kept with their records: "+strings.Join(out.Unknown, ", "))
+		out.Findings.Note(out.at(0), "columns without a meaning to us, kept with their records: "+strings.Join(out.Unknown, ", "))
 	}
 	return out, nil
 }
 
-func (f *File) note(line int, severity legacy.Severity, reason string) {
-	f.Findings = append(f.Findings, legacy.Finding{Position: legacy.Position{File: f.database.File, Line: line}, Severity: severity, Reason: reason})
-}
+// at is the place of a row; 0 stands for all.
+func (f *File) at(row int) legacy.Position { return legacy.Position{File: f.database.File, Line: row} }
 
 // missesLog says where a log was forgotten or is torn: one that the daemon had open has the newest rows.
 func (f *File) missesLog(ctx context.Context, opened *copied) error {
@@ -85,8 +84,8 @@ func (f *File) missesLog(ctx context.Context, opened *copied) error {
 			return err
 		}
 		if !whole {
-			f.Findings = append(f.Findings, legacy.Finding{Position: legacy.Position{File: log.File}, Severity: legacy.Warning,
-				Reason: "is not whole: the newest rows may be missing; copy the database and it once more, with the daemon stopped"})
+			f.Findings.Warn(legacy.Position{File: log.File},
+				"is not whole: the newest rows may be missing; copy the database and it once more, with the daemon stopped")
 		}
 	}
 	var mode string
@@ -94,7 +93,7 @@ func (f *File) missesLog(ctx context.Context, opened *copied) error {
 		return err
 	}
 	if mode == "wal" && len(f.logs) == 0 {
-		f.note(0, legacy.Note, "is written with a log, and none (-wal) lies beside it: right where the daemon was stopped before it was copied, else its newest rows are missing")
+		f.Findings.Note(f.at(0), "is written with a log, and none (-wal) lies beside it: right where the daemon was stopped before it was copied, else its newest rows are missing")
 	}
 	return nil
 }
@@ -115,11 +114,11 @@ func (f *File) certificates(t *table, r row) {
 		one.Line, one.Row = r.number, device
 		f.Certificates = append(f.Certificates, one)
 		for _, what := range r.contradicts(t, one.Parsed()) {
-			f.note(r.number, legacy.Warning, what+" is not that of the certificate beside it")
+			f.Findings.Warn(f.at(r.number), what+" is not that of the certificate beside it")
 		}
 	}
 	if len(content.Certificates) == 0 {
-		f.note(r.number, legacy.Warning, "column certificate holds none that can be read")
+		f.Findings.Warn(f.at(r.number), "column certificate holds none that can be read")
 	}
 }
 
@@ -158,11 +157,11 @@ func (f *File) scan(begin func(context.Context, *copied, *table) error, each fun
 	}()
 	found, err := opened.table(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", legacy.Position{File: f.database.File}, err)
+		return fmt.Errorf("%s: %w", f.at(0), err)
 	}
 	if err := begin(ctx, opened, found); err != nil {
 		return fmt.Errorf("%s: table devices: %w: the database is damaged; copy it again, or mend a copy with `sqlite3 COPY .recover`",
-			legacy.Position{File: f.database.File}, err)
+			f.at(0), err)
 	}
 	number := 0
 	err = opened.rows(ctx, found, func(values []value) bool {
@@ -171,14 +170,14 @@ func (f *File) scan(begin func(context.Context, *copied, *table) error, each fun
 	})
 	if err != nil {
 		return fmt.Errorf("%s: row %d of devices: %w: the database is damaged; mend a copy with `sqlite3 COPY .recover`",
-			legacy.Position{File: f.database.File}, number+1, err)
+			f.at(0), number+1, err)
 	}
 	return nil
 }
 
 // read makes the items of a row.
 func (f *File) read(t *table, r row) []phonefile.Item {
-	position := legacy.Position{File: f.database.File, Line: r.number}
+	position := f.at(r.number)
 	var out []phonefile.Item
 	for at, one := range r.values {
 		if !one.withheld {
