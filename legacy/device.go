@@ -1,12 +1,16 @@
 package legacy
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 const (
 	devicePrefix = "SEP"
 	macDigits    = 12
-	maxDevice    = 64
 )
+
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // DeviceName checks and normalises the name of a device as cli.md has it: `SEP` and 12 hex digits in any case, or a MAC
 // address (bare, or with one of `:`, `-`, `.` between whole bytes), become `SEP` and upper-case digits; any other name
@@ -15,7 +19,7 @@ func DeviceName(text string) (string, bool) {
 	if name, ok := PhoneName(text); ok {
 		return name, true
 	}
-	return text, isPlainName(text)
+	return text, plainName.MatchString(text) && !strings.Contains(text, "..")
 }
 
 // PhoneName is DeviceName for those names alone that have a MAC address.
@@ -46,17 +50,3 @@ func macAddress(text string) (string, bool) {
 }
 
 func isHexDigit(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' }
-
-func isPlainName(text string) bool {
-	if text == "" || len(text) > maxDevice || strings.Contains(text, "..") {
-		return false
-	}
-	for i := range len(text) {
-		c := text[i]
-		plain := c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !plain && (i == 0 || c != '.' && c != '_' && c != '-') {
-			return false
-		}
-	}
-	return true
-}

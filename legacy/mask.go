@@ -2,6 +2,8 @@ package legacy
 
 import (
 	"bytes"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -40,45 +42,34 @@ func Normalise(word string) string {
 // IsSecretKey tells whether the value of a key of this name must not be shown.
 func IsSecretKey(key string) bool {
 	name := Normalise(key)
-	for _, word := range secretNames {
-		if name == word {
-			return true
-		}
-	}
-	for _, word := range secretWords {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(secretNames, name) || slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(name, word) })
 }
+
+var (
+	figures = regexp.MustCompile(`\p{Nd}+`)
+	// named is a word with the mark behind it that ends a key or a column.
+	named = regexp.MustCompile(`([\pL\p{Nd}_. -]+)["' ]*[=:,;|\t]`)
+)
 
 // Mask gives the bytes of a line as one line of text that can be shown: runs of 4 to 10 digits and all that follows a
 // password-like key are replaced by asterisks, control characters by spaces. Bytes that are not UTF-8 are read as
 // CP1252; NULs are taken out first, so that UTF-16 text is masked as well.
 func Mask(content []byte) string {
-	text := []rune(printable(content))
-	var out strings.Builder
-	for start := 0; start < len(text); {
-		end := start
-		for end < len(text) && isWord(text[end]) {
-			end++
-		}
-		if end == start {
-			out.WriteRune(text[start])
-			start++
-			continue
-		}
-		word := string(text[start:end])
-		maskDigits(&out, text[start:end])
-		if value := valueStart(text, end); value > 0 && IsSecretKey(word) {
-			out.WriteString(string(text[end:value]))
-			out.WriteString(masked)
+	text, value := printable(content), ""
+	for _, at := range named.FindAllStringSubmatchIndex(text, -1) {
+		if IsSecretKey(text[at[2]:at[3]]) {
+			// The value runs to the end of the line, since a password may hold any separator.
+			text, value = text[:at[1]], masked
 			break
 		}
-		start = end
 	}
-	return strings.ReplaceAll(out.String(), "\t", " ")
+	text = figures.ReplaceAllStringFunc(text, func(run string) string {
+		if count := utf8.RuneCountInString(run); count < shortestString || count > longestString {
+			return run
+		}
+		return masked
+	})
+	return strings.ReplaceAll(text+value, "\t", " ")
 }
 
 // Unmasked is Mask without the masks: for a person who asked for it, at a terminal.
@@ -103,39 +94,4 @@ func printable(content []byte) string {
 		}
 		return r
 	}, text)
-}
-
-func isWord(r rune) bool {
-	return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' || r == '-' || r == '.' || r == ' '
-}
-
-// valueStart gives the index of the value where a mark follows the key that ended at end, else 0. The value runs to
-// the end of the line, since a password may hold any separator.
-func valueStart(text []rune, end int) int {
-	for end < len(text) && strings.ContainsRune(`"' `, text[end]) {
-		end++
-	}
-	if end == len(text) || !strings.ContainsRune("=:,;|\t", text[end]) {
-		return 0
-	}
-	return end + 1
-}
-
-func maskDigits(out *strings.Builder, word []rune) {
-	for start := 0; start < len(word); {
-		end := start
-		for end < len(word) && unicode.IsDigit(word[end]) {
-			end++
-		}
-		switch run := end - start; {
-		case run == 0:
-			out.WriteRune(word[start])
-			end++
-		case run >= shortestString && run <= longestString:
-			out.WriteString(masked)
-		default:
-			out.WriteString(string(word[start:end]))
-		}
-		start = end
-	}
 }
