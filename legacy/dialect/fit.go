@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"fmt"
-	"math/bits"
 	"strings"
 
 	"capf/internal/plain"
@@ -111,34 +110,31 @@ func Choose(file string, readings []*Reading) (*Dialect, error) {
 	}
 }
 
-// lineSet is a set of line numbers, a bit a line.
+// lineSet is a set of line numbers.
 type lineSet struct {
-	bits  []uint64
+	lines []bool
 	count int
 }
 
 // add tells whether the line was not there yet.
 func (s *lineSet) add(line int) bool {
-	for line/64 >= len(s.bits) {
-		s.bits = append(s.bits, 0)
+	for line >= len(s.lines) {
+		s.lines = append(s.lines, false)
 	}
-	if s.bits[line/64]&(1<<(line%64)) != 0 {
-		return false
+	before := s.lines[line]
+	if s.lines[line] = true; !before {
+		s.count++
 	}
-	s.bits[line/64] |= 1 << (line % 64)
-	s.count++
-	return true
+	return !before
 }
 
-func (s *lineSet) has(line int) bool {
-	return line/64 < len(s.bits) && s.bits[line/64]&(1<<(line%64)) != 0
-}
+func (s *lineSet) has(line int) bool { return line < len(s.lines) && s.lines[line] }
 
 // firstIn gives the first line that is in both sets; 0 for none, since lines count from 1.
 func (s *lineSet) firstIn(other *lineSet) int {
-	for i := range min(len(s.bits), len(other.bits)) {
-		if both := s.bits[i] & other.bits[i]; both != 0 {
-			return i*64 + bits.TrailingZeros64(both)
+	for line := range s.lines {
+		if s.lines[line] && other.has(line) {
+			return line
 		}
 	}
 	return 0

@@ -51,13 +51,6 @@ func maskOf(d *dialect.Dialect, value string) (out mask) {
 	return out
 }
 
-// remembered is how many values of a column are known again, and how long they may be: most columns have few different
-// ones.
-const (
-	remembered     = 16
-	longRemembered = 40
-)
-
 // Column gathers what the values of one column look like. Its zero value is ready for use; it stays small however many
 // values there are.
 type Column struct {
@@ -66,8 +59,7 @@ type Column struct {
 	// Dates tell the order of day and month.
 	Dates dialect.Dates
 
-	fits  [len(fields)]int
-	known map[string]mask
+	fits [len(fields)]int
 }
 
 // Add looks at a value, which may be empty.
@@ -76,16 +68,7 @@ func (c *Column) Add(d *dialect.Dialect, value string) {
 		return
 	}
 	c.Filled++
-	seen, ok := c.known[value]
-	if !ok {
-		seen = maskOf(d, value)
-		if len(c.known) < remembered && len(value) <= longRemembered {
-			if c.known == nil {
-				c.known = map[string]mask{}
-			}
-			c.known[strings.Clone(value)] = seen
-		}
-	}
+	seen := maskOf(d, value)
 	for bit := range fields {
 		if seen&(1<<bit) != 0 {
 			c.fits[bit]++

@@ -84,23 +84,23 @@ func judgeLines(physical *physical, file string) (Found, error) {
 		if !ok {
 			break
 		}
-		if isASCII(line.raw) || line.overlong {
+		if isASCII(line.Raw) || line.overlong {
 			continue
 		}
 		if counted.first == 0 {
-			counted.first = line.number
+			counted.first = line.Number
 		}
-		if utf8.Valid(line.raw) {
+		if utf8.Valid(line.Raw) {
 			counted.valid++
 			// Characters of three or four bytes; those of two may as well be one of a Windows page.
-			if slices.ContainsFunc(line.raw, func(b byte) bool { return b >= 0xe0 }) {
+			if slices.ContainsFunc(line.Raw, func(b byte) bool { return b >= 0xe0 }) {
 				continue
 			}
 		} else if counted.invalid++; counted.invalid == 1 {
-			counted.firstInvalid = line.number
+			counted.firstInvalid = line.Number
 		}
 		for _, judge := range judges {
-			judge.add(trimEnd(line.raw))
+			judge.add(trimEnd(line.Raw))
 		}
 	}
 	return choosePage(judges, counted, file)

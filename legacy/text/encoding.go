@@ -87,8 +87,8 @@ func trimEnd(raw []byte) []byte { return bytes.TrimRight(raw, "\r\n") }
 const endMark = "\x1a"
 
 // endMarked tells that a line without an end was ended by an end mark, so that it is not torn.
-func endMarked(line physicalLine, out *Line) bool {
-	return line.last && out.Problem == "" && strings.HasSuffix(strings.TrimRight(out.Text, "\x00"), endMark)
+func endMarked(line Line) bool {
+	return line.last && line.Problem == "" && strings.HasSuffix(strings.TrimRight(line.Text, "\x00"), endMark)
 }
 
 // checkControls takes the end mark off the last line and refuses control characters other than the tab.

@@ -3,29 +3,12 @@ package text
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 )
 
 const overlongProblem = "line is longer than 65536 bytes"
-
-// physicalLine is a line as the file has it, before anything is decoded.
-type physicalLine struct {
-	number, count int
-	offset, size  int64
-	raw           []byte
-	ended         bool // by a line end
-	last          bool // nothing follows
-	overlong      bool // a piece of a line that is too long
-	continued     bool // not the first piece
-
-	// Set by keyFilter.
-	privateKey bool
-	problem    string
-	digest     [sha256.Size]byte
-}
 
 // physical cuts a file into lines. They end at LF (with any CR before it); in a file whose beginning has CRs and no LF,
 // at CR.
@@ -69,25 +52,22 @@ func (p *physical) sample() []byte {
 }
 
 // next gives the next line; false at the end of the file.
-func (p *physical) next() (physicalLine, bool, error) {
+func (p *physical) next() (Line, bool, error) {
 	raw, ended, err := p.cut()
 	if err != nil {
-		return physicalLine{}, false, fmt.Errorf("%s: reading at byte %d: %w", p.file, p.offset, err)
+		return Line{}, false, fmt.Errorf("%s: reading at byte %d: %w", p.file, p.offset, err)
 	}
 	if len(raw) == 0 {
-		return physicalLine{}, false, nil
+		return Line{}, false, nil
 	}
-	line := physicalLine{
-		number: p.number, offset: p.offset, size: int64(len(raw)), raw: raw, ended: ended,
-		continued: p.within, overlong: p.within,
-	}
+	line := Line{Number: p.number, Offset: p.offset, Size: int64(len(raw)), Raw: raw, continued: p.within, overlong: p.within}
 	if !p.within {
 		p.number++
-		line.number, line.count = p.number, 1
+		line.Number, line.Count = p.number, 1
 	}
-	p.offset += line.size
+	p.offset += line.Size
 	line.last = p.atEnd()
-	p.within = !ended && !line.last
+	p.within, line.Torn = !ended && !line.last, !ended && line.last
 	line.overlong = line.overlong || p.within
 	return line, true, nil
 }

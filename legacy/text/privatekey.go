@@ -40,30 +40,25 @@ func HasPrivateKey(content []byte) bool {
 	return false
 }
 
-// lineSource gives physical lines one by one.
-type lineSource interface {
-	next() (physicalLine, bool, error)
-}
-
 // keyFilter puts one line without bytes in the place of private key text: from a line with `BEGIN … PRIVATE KEY` to
 // the one with its END. Where the END is missing (another BEGIN comes first, or the file ends) the key is torn, and its
 // text ends before the first line that cannot be key text. Where the BEGIN is missing, its text is what can be key text
 // right before the END; the end of a BEGIN counts as one.
 type keyFilter struct {
-	source lineSource
-	ahead  []physicalLine
-	tail   []byte // end of the piece before, within a long line
-	clear  int    // lines ahead of which it is known that they lead to no END
+	physical *physical
+	ahead    []Line
+	tail     []byte // end of the piece before, within a long line
+	clear    int    // lines ahead of which it is known that they lead to no END
 }
 
-func (f *keyFilter) next() (physicalLine, bool, error) {
+func (f *keyFilter) next() (Line, bool, error) {
 	line, ok, err := f.take()
 	if !ok || err != nil {
 		return line, ok, err
 	}
-	searched := line.raw
+	searched := line.Raw
 	if line.continued {
-		searched = append(f.tail, line.raw...)
+		searched = append(f.tail, line.Raw...)
 	}
 	f.tail = nil
 	if line.overlong {
@@ -74,7 +69,7 @@ func (f *keyFilter) next() (physicalLine, bool, error) {
 		return f.withhold(line, wholeKey, count(0))
 	case found.keyBegin:
 		return f.begin(line)
-	case found.keyEnd && hasKeyRun(line.raw):
+	case found.keyEnd && hasKeyRun(line.Raw):
 		return f.withhold(line, keyNoBegin, count(0))
 	case found.keyEnd || found.begin:
 		return line, true, nil
@@ -84,40 +79,40 @@ func (f *keyFilter) next() (physicalLine, bool, error) {
 }
 
 // begin withholds a key that begins on the line, whole or torn.
-func (f *keyFilter) begin(line physicalLine) (physicalLine, bool, error) {
+func (f *keyFilter) begin(line Line) (Line, bool, error) {
 	more, ended, err := f.untilEnd(func([]byte) bool { return true })
 	if err != nil {
-		return physicalLine{}, false, err
+		return Line{}, false, err
 	}
 	if ended {
 		return f.withhold(line, wholeKey, count(more))
 	}
 	header := true
-	return f.withhold(line, keyNoEnd, func(next physicalLine) bool {
-		header = header && isKeyHeader(next.raw)
-		return !marksOf(next.raw).begin && (next.continued || header || isKeyText(next.raw))
+	return f.withhold(line, keyNoEnd, func(next Line) bool {
+		header = header && isKeyHeader(next.Raw)
+		return !marksOf(next.Raw).begin && (next.continued || header || isKeyText(next.Raw))
 	})
 }
 
 // headless withholds the line and those after it if they are the rest of a key that has an END and no BEGIN. It begins
 // with a line that is key text for sure, or with a short one right before such a line or the END.
-func (f *keyFilter) headless(line physicalLine) (physicalLine, bool, error) {
+func (f *keyFilter) headless(line Line) (Line, bool, error) {
 	if f.clear > 0 {
 		f.clear--
 		return line, true, nil
 	}
-	if !hasKeyRun(line.raw) {
-		if !isShortText(line.raw) {
+	if !hasKeyRun(line.Raw) {
+		if !isShortText(line.Raw) {
 			return line, true, nil
 		}
 		next, ok, err := f.peek(0)
-		if err != nil || !ok || !hasKeyRun(next.raw) && !marksOf(next.raw).keyEnd {
+		if err != nil || !ok || !hasKeyRun(next.Raw) && !marksOf(next.Raw).keyEnd {
 			return line, err == nil, err
 		}
 	}
 	more, ended, err := f.untilEnd(isKeyText)
 	if err != nil {
-		return physicalLine{}, false, err
+		return Line{}, false, err
 	}
 	if ended {
 		return f.withhold(line, keyNoBegin, count(more))
@@ -133,20 +128,20 @@ func (f *keyFilter) untilEnd(inside func(raw []byte) bool) (more int, ended bool
 		if err != nil || !ok {
 			return more, false, err
 		}
-		switch found := marksOf(line.raw); {
+		switch found := marksOf(line.Raw); {
 		case found.begin:
 			return more, false, nil
 		case found.keyEnd:
 			return more + 1, true, nil
-		case !inside(line.raw):
+		case !inside(line.Raw):
 			return more, false, nil
 		}
-		size += line.size
+		size += line.Size
 	}
 	return more, false, nil
 }
 
-func (f *keyFilter) take() (physicalLine, bool, error) {
+func (f *keyFilter) take() (Line, bool, error) {
 	line, ok, err := f.peek(0)
 	if ok && err == nil {
 		f.ahead = f.ahead[1:]
@@ -155,9 +150,9 @@ func (f *keyFilter) take() (physicalLine, bool, error) {
 }
 
 // peek gives a line further on without taking it.
-func (f *keyFilter) peek(index int) (physicalLine, bool, error) {
+func (f *keyFilter) peek(index int) (Line, bool, error) {
 	for len(f.ahead) <= index {
-		line, ok, err := f.source.next()
+		line, ok, err := f.physical.next()
 		if !ok || err != nil {
 			return line, ok, err
 		}
@@ -168,31 +163,31 @@ func (f *keyFilter) peek(index int) (physicalLine, bool, error) {
 
 // withhold drops the bytes of the line and of those after it that belong to the same key, and keeps their place and
 // their digest.
-func (f *keyFilter) withhold(joined physicalLine, problem string, belongs func(physicalLine) bool) (physicalLine, bool, error) {
+func (f *keyFilter) withhold(joined Line, problem string, belongs func(Line) bool) (Line, bool, error) {
 	digest := sha256.New()
-	digest.Write(joined.raw)
+	digest.Write(joined.Raw)
 	for {
 		line, ok, err := f.peek(0)
 		if err != nil {
-			return physicalLine{}, false, err
+			return Line{}, false, err
 		}
 		if !ok || !belongs(line) {
 			break
 		}
 		f.ahead = f.ahead[1:]
-		digest.Write(line.raw)
-		joined.size += line.size
-		joined.count += line.count
-		joined.last, joined.ended = line.last, line.ended
+		digest.Write(line.Raw)
+		joined.Size += line.Size
+		joined.Count += line.Count
+		joined.last, joined.Torn = line.last, line.Torn
 	}
-	joined.raw, joined.privateKey, joined.problem = nil, true, problem
-	digest.Sum(joined.digest[:0])
+	joined.Raw, joined.PrivateKey, joined.Problem = nil, true, problem
+	digest.Sum(joined.SHA256[:0])
 	return joined, true, nil
 }
 
 // count lets that number of lines belong to a key.
-func count(more int) func(physicalLine) bool {
-	return func(physicalLine) bool {
+func count(more int) func(Line) bool {
+	return func(Line) bool {
 		more--
 		return more >= 0
 	}

@@ -37,6 +37,10 @@ type Line struct {
 	PrivateKey bool
 	// SHA256 is over the original bytes; set for private key text only.
 	SHA256 [sha256.Size]byte
+
+	last      bool // nothing follows
+	overlong  bool // a piece of a line that is too long
+	continued bool // not the first piece
 }
 
 // Kept gives the line as one to be kept aside.
@@ -60,7 +64,7 @@ func Lines(input legacy.Input, encoding Encoding) iter.Seq2[Line, error] {
 			return
 		}
 		defer physical.closer.Close()
-		keys := keyFilter{source: physical}
+		keys := keyFilter{physical: physical}
 		decode := decoderOf(encoding)
 		for {
 			line, ok, err := keys.next()
@@ -75,25 +79,20 @@ func Lines(input legacy.Input, encoding Encoding) iter.Seq2[Line, error] {
 	}
 }
 
-// finish gives a physical line its text or its problem.
-func finish(line physicalLine, decode decoder) Line {
-	out := Line{
-		Number: line.number, Count: line.count, Offset: line.offset, Size: line.size, Raw: line.raw,
-		Torn: line.last && !line.ended,
-	}
+// finish gives a line its text or its problem.
+func finish(line Line, decode decoder) Line {
 	switch {
-	case line.privateKey:
-		out.PrivateKey, out.SHA256, out.Problem, out.Raw = true, line.digest, line.problem, nil
+	case line.PrivateKey:
 	case line.overlong:
-		out.Problem = overlongProblem
+		line.Problem = overlongProblem
 	default:
-		out.Text, out.Problem = decode(line.raw)
-		out.Torn = out.Torn && !endMarked(line, &out)
+		line.Text, line.Problem = decode(line.Raw)
+		line.Torn = line.Torn && !endMarked(line)
 	}
-	if out.Problem == "" {
-		out.Text, out.Problem = checkControls(out.Text, line.last)
+	if line.Problem == "" {
+		line.Text, line.Problem = checkControls(line.Text, line.last)
 	}
-	return out
+	return line
 }
 
 // AsUTF8 gives a whole file that an administrator has written, in UTF-8 and without its byte-order mark: Windows editors
