@@ -282,18 +282,6 @@ func TestTrustedCertificate(t *testing.T) {
 	}
 }
 
-// bytesOf is all that a reader gives of a file.
-func bytesOf(file *certfile.File) []byte {
-	var out []byte
-	for _, certificate := range file.Certificates {
-		out = append(out, certificate.DER...)
-	}
-	for _, line := range file.Kept {
-		out = append(out, line.Bytes...)
-	}
-	return out
-}
-
 func TestSize(t *testing.T) {
 	file := read(t, strings.Repeat("x\n", certfile.MaxFile/2)+"x", certfile.Options{})
 	if len(file.Certificates)+len(file.Kept) > 0 || len(file.Findings) != 1 || !strings.Contains(file.Findings[0].Reason, "larger than 1048576 bytes") {

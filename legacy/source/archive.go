@@ -19,26 +19,24 @@ import (
 	"capf/legacy"
 )
 
-// Bounds of what is unpacked. A copied disk of that age has some 50,000 files and a few gigabytes, of which CAPF's own
-// are the least; CAPF.phone of 200,000 phones has 30 MB and shrinks to a tenth.
-const (
-	maxMembers  = 300_000  // entries of an archive
-	maxMember   = 4 << 30  // bytes of one file that is unpacked
-	maxUnpacked = 8 << 30  // bytes of all of them
-	maxRatio    = 200      // bytes unpacked for each byte of the archive
-	ratioFrom   = 64 << 20 // bytes unpacked before the ratio counts
-	maxPath     = 4096     // bytes of the name of a member
-	maxPart     = 255      // bytes of a part of it, as of the name of a file
-	maxNamed    = 200      // members passed over that are named; the others are counted
-)
-
-// limits are the bounds that a test sets lower.
+// limits are the bounds of what is unpacked, which a test sets lower.
 type limits struct {
-	members                int
-	member, all, ratioFrom int64
+	members   int   // entries of an archive
+	member    int64 // bytes of one file that is unpacked
+	all       int64 // bytes of all of them
+	ratioFrom int64 // bytes unpacked before the ratio counts
 }
 
-var usualLimits = limits{members: maxMembers, member: maxMember, all: maxUnpacked, ratioFrom: ratioFrom}
+// usualLimits: a copied disk of that age has some 50,000 files and a few gigabytes, of which CAPF's own are the least;
+// CAPF.phone of 200,000 phones has 30 MB and shrinks to a tenth.
+var usualLimits = limits{members: 300_000, member: 4 << 30, all: 8 << 30, ratioFrom: 64 << 20}
+
+const (
+	maxRatio = 200  // bytes unpacked for each byte of the archive
+	maxPath  = 4096 // bytes of the name of a member
+	maxPart  = 255  // bytes of a part of it, as of the name of a file
+	maxNamed = 200  // members passed over that are named; the others are counted
+)
 
 // errByHand is what to do with an archive that is not read.
 var errByHand = errors.New("unpack what is needed by hand, and give the folder")
@@ -65,9 +63,8 @@ type archive struct {
 type entry struct {
 	name string
 	mode fs.FileMode
-	// odd says why it is no plain file, where its mode does not; locked why it cannot be read though it is one.
-	odd, locked string
-	open        func() (io.ReadCloser, error)
+	odd  string // why it is no plain file, where its mode does not say so
+	open func() (io.ReadCloser, error)
 }
 
 // tarBlock is the size of a header of a tar file, the longest beginning that is looked at.
@@ -105,6 +102,9 @@ func openArchive(file *os.File, start []byte, bounds limits) (*place, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s %w", kind, shownName(file.Name()), err)
+	}
+	if kind != "zip" {
+		file.Close() // what is wanted of it is unpacked, and it was read to its end
 	}
 	at.info, at.base = info, stem(filepath.Base(a.name))
 	top := a.top()
@@ -168,8 +168,6 @@ func (a *archive) take(one entry) (name string, err error) {
 		a.pass(name, legacy.Warning, one.odd+": not read")
 	case kindOf(path.Base(name)) == "":
 		a.pass(name, legacy.Note, notCAPF)
-	case one.locked != "":
-		return "", fmt.Errorf("member %s %s: %w", shownName(name), one.locked, errByHand)
 	case a.folders[name]:
 		a.warn(name, "is a folder of the archive as well: not read")
 	case a.liesInFile(name):
@@ -274,28 +272,28 @@ func (a *archive) copy(name string, content io.Reader, unpack bool) (digest [sha
 	hash.Sum(digest[:0])
 	switch a.read += size; {
 	case size > a.member:
-		return digest, boundError(fmt.Sprintf("has more than %d bytes", a.member))
+		return digest, refusal(fmt.Sprintf("has more than %d bytes", a.member))
 	case a.read > a.all:
-		return digest, boundError(fmt.Sprintf("brings what is unpacked over %d bytes", a.all))
+		return digest, refusal(fmt.Sprintf("brings what is unpacked over %d bytes", a.all))
 	}
 	return digest, err
 }
 
 func (a *archive) broken(name string, err error) error {
-	var bound boundError
+	var refused refusal
 	switch {
-	case errors.As(err, &bound):
-		return fmt.Errorf("member %s %w: %w", shownName(name), bound, errByHand)
+	case errors.As(err, &refused):
+		return fmt.Errorf("member %s %w: %w", shownName(name), refused, errByHand)
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("member %s cannot be unpacked: %w: set TMPDIR to a folder with more room", shownName(name), err)
 	}
 	return fmt.Errorf("is damaged or torn at member %s: %w: copy it again, or unpack by hand what can be read and give the folder", shownName(name), err)
 }
 
-// boundError is a bound that an archive goes beyond.
-type boundError string
+// refusal says why a member is not read though it is whole: a bound that it goes beyond, an encryption.
+type refusal string
 
-func (b boundError) Error() string { return string(b) }
+func (r refusal) Error() string { return string(r) }
 
 // measured refuses what grows as no file of CAPF does, in all that comes out of the compression: of a tar.gz, members that
 // are passed over must be unpacked too.
@@ -308,7 +306,7 @@ func (m measured) Read(into []byte) (int, error) {
 	n, err := m.ReadCloser.Read(into)
 	m.archive.through += int64(n)
 	if all := m.archive.through; all > m.archive.ratioFrom && all/maxRatio > m.archive.size {
-		err = boundError(fmt.Sprintf("brings what is unpacked to more than %d times the size of the archive", maxRatio))
+		err = refusal(fmt.Sprintf("brings what is unpacked to more than %d times the size of the archive", maxRatio))
 	}
 	return n, err
 }

@@ -57,9 +57,9 @@ func (a *archive) readTar(from io.Reader) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		var bound boundError
-		if errors.As(err, &bound) {
-			return fmt.Errorf("%w: %w", bound, errByHand)
+		var refused refusal
+		if errors.As(err, &refused) {
+			return fmt.Errorf("%w: %w", refused, errByHand)
 		}
 		if err != nil {
 			return fmt.Errorf("is damaged or torn after member %s: %w: copy it again, or unpack by hand what can be read and give the folder", last, err)

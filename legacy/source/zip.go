@@ -42,18 +42,18 @@ func (a *archive) openZip(file *os.File) (*place, error) {
 
 func (a *archive) zipEntry(file *zip.File) entry {
 	out := entry{name: utf8Name(file.Name, charmap.CodePage437), mode: file.Mode()}
-	out.open = func() (io.ReadCloser, error) {
-		content, err := file.Open()
-		return measured{content, a}, err
-	}
 	if strings.HasSuffix(file.Name, `\`) {
 		out.mode |= fs.ModeDir
 	}
-	switch {
-	case file.Flags&(zipEncrypted|zipStrongEncrypted) != 0:
-		out.locked = "is encrypted"
-	case file.Method != zip.Store && file.Method != zip.Deflate:
-		out.locked = fmt.Sprintf("is compressed by method %d, which is not known here", file.Method)
+	out.open = func() (io.ReadCloser, error) {
+		switch {
+		case file.Flags&(zipEncrypted|zipStrongEncrypted) != 0:
+			return nil, refusal("is encrypted")
+		case file.Method != zip.Store && file.Method != zip.Deflate:
+			return nil, refusal(fmt.Sprintf("is compressed by method %d, which is not known here", file.Method))
+		}
+		content, err := file.Open()
+		return measured{content, a}, err
 	}
 	return out
 }
