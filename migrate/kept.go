@@ -10,8 +10,8 @@ import (
 )
 
 // keptBeside gives what is kept aside of a machine beside its phone files, which hand out their own lines: lines of
-// configurations and certificate files, and settings that are not taken. So what is stored
-// and what is kept are together what was there.
+// configurations, what is no certificate in certificate files, and settings that are not taken. So what is stored and what
+// is kept are together what was there.
 func (p *planner) keptBeside(m *machineReading) []legacy.KeptLine {
 	out := m.Kept[:len(m.Kept):len(m.Kept)]
 	for _, s := range p.settings {
@@ -38,8 +38,8 @@ func keptRow(machine string, line legacy.KeptLine) capf.KeptLine {
 	}
 }
 
-// shownLine masks a line. Its digest is shown only of what is withheld: from the digest of a line that
-// holds a string of a few digits, and the rest of that line, the string could be found.
+// shownLine masks a line. Its digest is shown only of what is withheld: from the digest of a line that holds a string of a
+// few digits, and the rest of that line, the string could be found.
 func shownLine(machine string, line legacy.KeptLine) KeptLine {
 	shown := KeptLine{Machine: machine, File: line.File, Line: line.Line, Reason: line.Reason, Text: excerpt(line.Shown())}
 	if line.Bytes == nil {

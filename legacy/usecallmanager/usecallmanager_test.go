@@ -3,6 +3,7 @@ package usecallmanager_test
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -184,6 +185,10 @@ func TestCertificates(t *testing.T) {
 	d.exec(insert, "SEP001122334402", []byte(second), "100", "2020-01-02 03:04:06", "2030-01-02 03:04:05")
 	d.exec(insert, "SEP001122334403", "no certificate", nil, nil, nil)
 	d.exec(insert, "SEP001122334404", keyText(t)+"\n"+first, nil, nil, nil)
+	inDER, _ := pem.Decode([]byte(keyText(t)))
+	d.exec(insert, "SEP001122334405", inDER.Bytes, nil, nil, nil)
+	torn := strings.Join(strings.Split(keyText(t), "\n")[:2], "\r\n")
+	d.exec(insert, "SEP001122334406", "a note\r\n"+torn, nil, nil, nil)
 	file := d.open()
 	var got []string
 	for _, c := range file.Certificates {
@@ -200,12 +205,15 @@ func TestCertificates(t *testing.T) {
 	}
 	want = []string{"capf.db:2: warning: serial_number is not that of the certificate beside it",
 		"capf.db:2: warning: not_valid_before is not that of the certificate beside it",
-		"capf.db:3: warning: column certificate holds none that can be read"}
+		"capf.db:3: warning: column certificate holds none that can be read",
+		"capf.db:5: warning: column certificate holds none that can be read", "capf.db:6: warning: column certificate holds none that can be read"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	lines, _ := items(t, file)
-	want = []string{`4 kept: private key in column "certificate", not kept`, "4 finding: " + legacy.PrivateKeyAdvice, "4 SEP001122334404 none none existing-certificate-lsc 2048"}
+	want = []string{`4 kept: private key in column "certificate", not kept`, "4 finding: " + legacy.PrivateKeyAdvice, "4 SEP001122334404 none none existing-certificate-lsc 2048",
+		`5 kept: private key in column "certificate", not kept`, "5 finding: " + legacy.PrivateKeyAdvice, "5 SEP001122334405 none none existing-certificate-lsc 2048",
+		`6 kept: private key in column "certificate", not kept`, "6 finding: " + legacy.PrivateKeyAdvice, "6 SEP001122334406 none none existing-certificate-lsc 2048"}
 	if diff := cmp.Diff(want, lines[3:]); diff != "" {
 		t.Error(diff)
 	}
