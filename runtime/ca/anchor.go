@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/go-multierror"
 
@@ -38,7 +39,7 @@ func ReadAnchors(content []byte) ([]*x509.Certificate, error) {
 		certificate, err := readBlock(block)
 		if err != nil {
 			problems = multierror.Append(problems, fmt.Errorf("PEM block %d: %w", number, err))
-		} else if !contains(found, certificate) {
+		} else if !slices.ContainsFunc(found, certificate.Equal) {
 			found = append(found, certificate)
 		}
 		if number++; number > maxAnchors+1 {
@@ -56,15 +57,6 @@ func readBlock(block *pem.Block) (*x509.Certificate, error) {
 		return nil, fmt.Errorf("%.40q is no certificate; give a file that holds certificates alone", block.Type)
 	}
 	return x509.ParseCertificate(block.Bytes)
-}
-
-func contains(certificates []*x509.Certificate, one *x509.Certificate) bool {
-	for _, other := range certificates {
-		if bytes.Equal(other.Raw, one.Raw) {
-			return true
-		}
-	}
-	return false
 }
 
 // CheckAnchor says why a certificate is not fit to vouch for those of phones; nil where it is. Dates play no

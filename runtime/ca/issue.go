@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/asn1"
 	"fmt"
 	"io"
 	"net/url"
@@ -106,19 +105,6 @@ func leafUsage(request capf.LSCRequest) (x509.KeyUsage, error) {
 		return x509.KeyUsageDigitalSignature | x509.KeyUsageKeyAgreement, nil
 	}
 	return 0, &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("%s: a public key that is neither RSA nor EC", request.Device)}
-}
-
-type keyInfo struct {
-	Algorithm pkix.AlgorithmIdentifier
-	PublicKey asn1.BitString
-}
-
-func parseKeyInfo(der []byte) (keyInfo, error) {
-	var info keyInfo
-	if rest, err := asn1.Unmarshal(der, &info); err != nil || len(rest) > 0 {
-		return keyInfo{}, &capf.Error{Code: capf.CodeInvalid, Message: "public key", Err: err}
-	}
-	return info, nil
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -468,20 +468,11 @@ func (c *connection) certificates(key *Key) (found []*x509.Certificate, err erro
 				continue // not a certificate that is in the token as a whole
 			}
 			certificate, err := x509.ParseCertificate(read[0].Value)
-			if err == nil && key.public.Equal(certificate.PublicKey) && !contains(found, certificate) {
+			if err == nil && key.public.Equal(certificate.PublicKey) && !slices.ContainsFunc(found, certificate.Equal) {
 				found = append(found, certificate)
 			}
 		}
 		return nil
 	})
 	return found, err
-}
-
-func contains(all []*x509.Certificate, one *x509.Certificate) bool {
-	for _, other := range all {
-		if other.Equal(one) {
-			return true
-		}
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package pkcs11
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -143,30 +144,17 @@ func (u *URI) setQuery(name, value string) error {
 	return fmt.Errorf("%.40q is not known here: use module-path", name)
 }
 
-// unescape takes percent-encoding off, and refuses what RFC 7512 does not allow unencoded.
+// unescape takes percent-encoding off, and refuses control characters that are not encoded. Spaces and the like need not
+// be, beyond the letter of RFC 7512: what a person types is clear.
 func unescape(text string) (string, error) {
-	var out strings.Builder
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		if c != '%' {
-			// Beyond the letter of the RFC, which wants spaces and the like encoded: what a person types is clear.
-			if c < ' ' || c == 0x7f {
-				return "", errors.New("a control character")
-			}
-			out.WriteByte(c)
-			continue
-		}
-		if i+2 >= len(text) {
-			return "", errors.New("a % without two hex digits")
-		}
-		value, err := strconv.ParseUint(text[i+1:i+3], 16, 8)
-		if err != nil {
-			return "", errors.New("a % without two hex digits")
-		}
-		out.WriteByte(byte(value))
-		i += 2
+	if strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		return "", errors.New("a control character")
 	}
-	return out.String(), nil
+	value, err := url.PathUnescape(text)
+	if err != nil {
+		return "", errors.New("a % without two hex digits")
+	}
+	return value, nil
 }
 
 // String gives the URI in one form: what ParseURI reads as the same.
@@ -192,18 +180,7 @@ func (u URI) String() string {
 }
 
 // escape encodes all but what RFC 3986 calls unreserved.
-func escape(value string) string {
-	var out strings.Builder
-	for i := range len(value) {
-		c := value[i]
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
-			out.WriteByte(c)
-			continue
-		}
-		fmt.Fprintf(&out, "%%%02X", c)
-	}
-	return out.String()
-}
+func escape(value string) string { return strings.ReplaceAll(url.QueryEscape(value), "+", "%20") }
 
 // escapeAll encodes every byte, as RFC 7512 asks for an id.
 func escapeAll(value []byte) string {
