@@ -1,7 +1,7 @@
 package ca
 
 import (
-	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -51,18 +51,15 @@ func create(directory string, options Options, environment Environment) (*Author
 
 // encode gives the certificate and its key, or where that is, as they stand in a file.
 func (a *Authority) encode() ([]byte, error) {
+	content := a.pem()
 	if a.reference != "" {
 		reference, err := encodeReference(a.reference)
-		if err != nil {
-			return nil, err
-		}
-		return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw}), reference...), nil
+		return append(content, reference...), err
 	}
 	key, err := x509.MarshalPKCS8PrivateKey(a.signer)
 	if err != nil {
 		return nil, fmt.Errorf("encode the CAPF key: %w", err)
 	}
-	content := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw})
 	return append(content, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...), nil
 }
 
@@ -108,10 +105,13 @@ func IdentityPath(directory string) string { return filepath.Join(directory, key
 func Load(directory string, environment Environment) (*Authority, error) {
 	authority, err := loadFile(IdentityPath(directory), environment)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &capf.Error{Code: capf.CodeNotActivated, Message: "CAPF has no key and certificate in " + directory,
-			Hint: "make them with `capf init`"}
+		return nil, notActivated(directory)
 	}
 	return authority, err
+}
+
+func notActivated(directory string) error {
+	return &capf.Error{Code: capf.CodeNotActivated, Message: "CAPF has no key and certificate in " + directory, Hint: "make them with `capf init`"}
 }
 
 // loadFile reads an identity, in force or not.
@@ -120,11 +120,11 @@ func loadFile(path string, environment Environment) (*Authority, error) {
 	if err != nil {
 		return nil, &capf.Error{Code: capf.CodeUnavailable, Message: "read the CAPF identity", Err: err, Hint: "check the file's owner and mode"}
 	}
-	der, signer, reference, err := parseIdentity(content)
+	der, key, reference, err := parseIdentity(content)
 	if err != nil {
 		return nil, damaged(path, err)
 	}
-	authority, err := newAuthority(der, signer, environment)
+	authority, err := newAuthority(der, key, environment)
 	if err != nil {
 		return nil, damaged(path, err)
 	}
@@ -136,7 +136,7 @@ func loadFile(path string, environment Environment) (*Authority, error) {
 		}
 		return authority, nil // whether the key in the token is that of the certificate is seen when it is opened
 	}
-	if !samePublicKey(authority.Certificate.PublicKey, signer.Public()) {
+	if !key.PublicKey.Equal(authority.Certificate.PublicKey) {
 		return nil, damaged(path, errors.New("the key is not that of the certificate"))
 	}
 	return authority, nil
@@ -149,32 +149,27 @@ func damaged(path string, err error) error {
 
 // parseIdentity finds the certificate, and the key or the reference to it. Its errors never show what stands in the
 // file.
-func parseIdentity(content []byte) (der []byte, signer crypto.Signer, reference string, err error) {
+func parseIdentity(content []byte) (der []byte, key *rsa.PrivateKey, reference string, err error) {
 	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
 		switch block.Type {
 		case "CERTIFICATE":
 			der = block.Bytes
 		case "PRIVATE KEY":
-			key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+			read, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 			if err != nil {
 				return nil, nil, "", errors.New("the key cannot be read")
 			}
-			signer, _ = key.(crypto.Signer)
+			key, _ = read.(*rsa.PrivateKey)
 		case referenceBlock:
 			if reference, err = parseReference(block); err != nil {
 				return nil, nil, "", err
 			}
 		}
 	}
-	if der == nil || (signer == nil) == (reference == "") {
+	if der == nil || (key == nil) == (reference == "") {
 		return nil, nil, "", errors.New("it does not hold a certificate and its key, or where that is")
 	}
-	return der, signer, reference, nil
-}
-
-func samePublicKey(a, b crypto.PublicKey) bool {
-	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && comparable.Equal(b)
+	return der, key, reference, nil
 }
 
 // writeCertificate writes the copies of the certificate for people and for the distribution, where they
@@ -197,8 +192,12 @@ func (a *Authority) writeCertificate(directory string) (changed bool, err error)
 func (a *Authority) CertificateFiles() map[string][]byte {
 	return map[string][]byte{
 		certificateFile:    a.Certificate.Raw,
-		a.Name() + dotZero: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw}),
+		a.Name() + dotZero: a.pem(),
 	}
+}
+
+func (a *Authority) pem() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw})
 }
 
 func writeWhole(path string, content []byte, mode fs.FileMode) error {

@@ -110,7 +110,7 @@ func Next(directory string, environment Environment) (*Authority, error) {
 
 // Past reads the certificates that were in force before, with their keys, ordered by serial number.
 func Past(directory string, environment Environment) ([]*Authority, error) {
-	paths, err := filepath.Glob(filepath.Join(escapeGlob(directory), keyFolder, oldPrefix+"*"+oldSuffix))
+	names, err := fs.Glob(os.DirFS(KeyFolder(directory)), oldPrefix+"*"+oldSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("look for earlier CAPF certificates: %w", err)
 	}
@@ -119,8 +119,8 @@ func Past(directory string, environment Environment) ([]*Authority, error) {
 		return nil, err
 	}
 	var past []*Authority
-	for _, path := range paths {
-		one, err := loadFile(path, environment)
+	for _, name := range names {
+		one, err := loadFile(filepath.Join(KeyFolder(directory), name), environment)
 		if err != nil {
 			return nil, err
 		}
@@ -130,11 +130,6 @@ func Past(directory string, environment Environment) ([]*Authority, error) {
 		}
 	}
 	return past, nil
-}
-
-// escapeGlob takes from a path what Glob would read as a pattern.
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 // Certificates reads the certificates of all CAPF keys of a data directory: in force, next and past ones. It
@@ -350,8 +345,7 @@ func lockKeys(directory string) (unlock func() error, err error) {
 	unlock, err = filelock.LockFolder(path, lockWithin)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &capf.Error{Code: capf.CodeNotActivated, Message: "CAPF has no key and certificate in " + directory,
-			Hint: "make them with `capf init`"}
+		return nil, notActivated(directory)
 	case errors.Is(err, filelock.ErrHeld):
 		return nil, &capf.Error{Code: capf.CodeBusy, Message: "another command, or the service, is at the CAPF keys", Hint: "try again when that has ended"}
 	case err != nil:

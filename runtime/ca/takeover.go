@@ -135,7 +135,7 @@ func readForeign(content []byte, environment Environment) (*Authority, error) {
 		return nil, errors.New("no certificate: give the certificate and its key in one PEM file")
 	}
 	for _, certificate := range certificates {
-		if samePublicKey(certificate.PublicKey, key.Public()) {
+		if key.PublicKey.Equal(certificate.PublicKey) {
 			return newAuthority(certificate.Raw, key, environment)
 		}
 	}

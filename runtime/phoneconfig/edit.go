@@ -30,9 +30,7 @@ type line struct {
 }
 
 func (e *editing) replace(place span, text string) {
-	if string(e.document[place.from:place.to]) != text {
-		e.edits = append(e.edits, edit{place, text})
-	}
+	e.edits = append(e.edits, edit{place, text})
 }
 
 // apply gives the document with all edits made. Two at one place stay in the order in which they came.

@@ -11,7 +11,6 @@ package phoneconfig
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -83,28 +82,34 @@ func Merge(document []byte, settings Settings) (merged []byte, changed []string,
 	if err := settings.Validate(); err != nil {
 		return nil, nil, err
 	}
-	s, root, err := read(document)
-	if err != nil {
+	if merged, changed, err = mergeOnce(document, settings); err != nil {
 		return nil, nil, err
 	}
-	edit := &editing{document: s.text}
-	if changed, err = edit.merge(root, settings); err != nil {
-		return nil, nil, s.locate(err)
+	// The outcome is read again: what has the settings needs no edit.
+	_, missing, err := mergeOnce(merged, settings)
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("%s is not as it was set", strings.Join(missing, ", "))
 	}
-	merged = s.write(edit.apply())
-	if err := check(merged, settings); err != nil {
+	if err != nil {
 		return nil, nil, fmt.Errorf("the file as it would become: %w", err)
 	}
 	return merged, changed, nil
 }
 
-func read(document []byte) (*source, *element, error) {
+func mergeOnce(document []byte, settings Settings) (merged []byte, changed []string, err error) {
 	s := &source{document: document}
 	if err := s.read(); err != nil {
 		return nil, nil, s.locate(err)
 	}
 	root, err := parse(s)
-	return s, root, s.locate(err)
+	if err != nil {
+		return nil, nil, s.locate(err)
+	}
+	edit := &editing{document: s.text}
+	if changed, err = edit.merge(root, settings); err != nil {
+		return nil, nil, s.locate(err)
+	}
+	return s.write(edit.apply()), changed, nil
 }
 
 // leaves are the values right within the root, members those within a member of the list.
@@ -191,39 +196,4 @@ func escape(text string) string {
 		}
 	}
 	return escaped.String()
-}
-
-// check reads the outcome again and compares.
-func check(document []byte, settings Settings) error {
-	_, root, err := read(document)
-	if err != nil {
-		return err
-	}
-	lists := root.all(listElement)
-	if len(lists) == 0 {
-		return fmt.Errorf("it has no %s", listElement)
-	}
-	if err := checkLeaves(root, settings.leaves()); err != nil {
-		return err
-	}
-	for _, list := range lists {
-		members := list.all(memberElement)
-		if len(members) != 1 {
-			return fmt.Errorf("%s has %d members", listElement, len(members))
-		}
-		if err := checkLeaves(members[0], settings.member()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkLeaves(parent *element, leaves []leaf) error {
-	for _, want := range leaves {
-		found := parent.all(want.name)
-		if len(found) == 0 || slices.ContainsFunc(found, func(one *element) bool { return one.text != want.text || one.elements }) {
-			return fmt.Errorf("%s is not %q", want.name, want.text)
-		}
-	}
-	return nil
 }
