@@ -104,16 +104,9 @@ func (s Source) create(ctx context.Context, image string, out io.Writer, recipie
 	}
 	err = encrypted(out, recipients, func(plain io.Writer) error { return Write(plain, manifest, open, s.Progress) })
 	if err != nil {
-		return Manifest{}, writeError(err)
+		return Manifest{}, explained(err, "write the backup", "check space and permissions")
 	}
 	return manifest, nil
-}
-
-func writeError(err error) error {
-	if isTold(err) {
-		return err
-	}
-	return &capf.Error{Code: capf.CodeUnavailable, Message: "write the backup", Err: err, Hint: "check space and permissions"}
 }
 
 // tries is how often a backup begins anew when the CAPF keys are changed under it.

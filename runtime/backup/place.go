@@ -3,7 +3,6 @@ package backup
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"capf/internal/durable"
 	"capf/internal/filelock"
 	"capf/runtime/capf"
 )
@@ -46,7 +46,7 @@ func WriteNew(path string, write func(io.Writer) error) error {
 	if err := errors.Join(err, part.Close()); err != nil {
 		return fileError(path, err)
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := durable.SyncFolder(filepath.Dir(path)); err != nil {
 		return fileError(path, err)
 	}
 	return nil
@@ -108,25 +108,25 @@ func isThere(path string) error {
 }
 
 func fileError(path string, err error) error {
+	return explained(err, "write "+path, "check space and permissions")
+}
+
+func folderError(path string, err error) error {
+	return explained(err, "folder "+path, "see that the folder above it is there, yours and has room")
+}
+
+// explained gives an error words for a person, unless it has them.
+func explained(err error, what, hint string) error {
 	if isTold(err) {
 		return err
 	}
-	return &capf.Error{Code: capf.CodeUnavailable, Message: fmt.Sprintf("write %s", path), Err: err, Hint: "check space and permissions"}
+	return &capf.Error{Code: capf.CodeUnavailable, Message: what, Err: err, Hint: hint}
 }
 
 // isTold reports whether an error needs no other words: it has them, or somebody has interrupted the work.
 func isTold(err error) bool {
 	known := new(capf.Error)
 	return errors.As(err, &known) || errors.Is(err, context.Canceled)
-}
-
-// syncFolder makes the names in a folder last.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // scratchName is the folder in a data directory in which a backup is prepared.
@@ -211,11 +211,4 @@ func (s *scratch) remove() error {
 		err = os.RemoveAll(s.path)
 	}
 	return errors.Join(err, s.lock.Close())
-}
-
-func folderError(path string, err error) error {
-	if isTold(err) {
-		return err
-	}
-	return &capf.Error{Code: capf.CodeUnavailable, Message: "folder " + path, Err: err, Hint: "see that the folder above it is there, yours and has room"}
 }

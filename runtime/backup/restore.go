@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 	"golang.org/x/sys/unix"
 
+	"capf/internal/durable"
 	"capf/runtime/capf"
 )
 
@@ -131,7 +132,7 @@ func moveInto(folder, data string) error {
 	case errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV):
 		return &capf.Error{Code: capf.CodeUnavailable, Message: data + " cannot be put in place", Err: err, Hint: "it is a mount: restore into a new folder inside it"}
 	case err == nil:
-		err = syncFolder(filepath.Dir(data))
+		err = durable.SyncFolder(filepath.Dir(data))
 	}
 	if err != nil {
 		return folderError(data, err)

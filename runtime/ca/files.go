@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"capf/internal/durable"
 	"capf/runtime/capf"
 )
 
@@ -74,7 +75,7 @@ func writeOnce(path string, content []byte) error {
 	_, err = temporary.Write(content)
 	for _, step := range []func() error{temporary.Sync, temporary.Close,
 		func() error { return os.Link(temporary.Name(), path) },
-		func() error { return syncFolder(filepath.Dir(path)) }} {
+		func() error { return durable.SyncFolder(filepath.Dir(path)) }} {
 		if err == nil {
 			err = step()
 		}
@@ -83,16 +84,6 @@ func writeOnce(path string, content []byte) error {
 		return &capf.Error{Code: capf.CodeUnavailable, Message: "write the CAPF identity", Err: err, Hint: "run `capf init` again"}
 	}
 	return nil
-}
-
-// syncFolder makes a new name in a folder last.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
 }
 
 // KeyFolder is the folder of the CAPF keys of a data directory.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"capf/internal/durable"
 	"capf/internal/filelock"
 	"capf/runtime/capf"
 )
@@ -71,7 +72,7 @@ func writeNext(path string, options Options, environment Environment) (*Authorit
 	if err := writeWhole(path, content, 0o600); err != nil {
 		return nil, err
 	}
-	return next, syncFolder(filepath.Dir(path))
+	return next, durable.SyncFolder(filepath.Dir(path))
 }
 
 // follow fills what was left open and refuses a name that is in use.
@@ -232,9 +233,9 @@ func (s Succession) steps(ctx context.Context, current, next *Authority) []step 
 		{"record of the one before", func() error { return record(current, CutOff) }},
 		{"anchor", func() error { return s.Keeper.KeepPastAuthority(ctx, current.Certificate, next.Certificate, s.Actor) }},
 		{"old key", func() error { return linkOnce(filepath.Join(folder, identityFile), old) }},
-		{"folder", func() error { return syncFolder(folder) }},
+		{"folder", func() error { return durable.SyncFolder(folder) }},
 		{"in force", func() error { return os.Rename(filepath.Join(folder, nextFile), filepath.Join(folder, identityFile)) }},
-		{"folder again", func() error { return syncFolder(folder) }},
+		{"folder again", func() error { return durable.SyncFolder(folder) }},
 		{"record", func() error { return record(next, "") }},
 		{"files", func() error { _, err := finish(s.Directory, s.Environment); return err }},
 	}

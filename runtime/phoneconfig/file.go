@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"capf/internal/durable"
 	"capf/runtime/capf"
 )
 
@@ -146,7 +147,7 @@ func replace(path string, content []byte, like fs.FileInfo) error {
 	if _, err := file.Write(content); err != nil {
 		return err
 	}
-	return cmp.Or(file.CloseAtomicallyReplace(), syncFolder(folder))
+	return cmp.Or(file.CloseAtomicallyReplace(), durable.SyncFolder(folder))
 }
 
 // keepOwner gives the file to the owner of the one before, so that a TFTP server that could read that reads this.
@@ -162,17 +163,4 @@ func keepOwner(file *renameio.PendingFile, like fs.FileInfo) error {
 		return fmt.Errorf("keep its owner: %w; run as its owner, or as root", err)
 	}
 	return nil
-}
-
-// syncFolder brings names to disk. Some shares cannot do that for folders, and say so.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = folder.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil
-	}
-	return cmp.Or(err, folder.Close())
 }
