@@ -25,6 +25,9 @@ import (
 // backdate is how long before now certificates begin, for phones and servers whose clocks are behind.
 const backdate = time.Hour
 
+// defaultKeySize is in bits.
+const defaultKeySize = 2048
+
 // Authority is CAPF's identity with its key: it issues LSCs and is what the service shows in handshakes.
 type Authority struct {
 	Certificate *x509.Certificate
@@ -41,7 +44,7 @@ type Options struct {
 	CommonName         string // empty: `CAPF-` and 8 hex digits
 	Organization       string // may be empty
 	OrganizationalUnit string // may be empty
-	KeySize            int    // bits of the RSA key: 2048, 3072 or 4096
+	KeySize            int    // bits of the RSA key: 2048, 3072 or 4096; 0: 2048
 	// NewKey makes the key in a token; nil: it is made here and kept in a file.
 	NewKey NewTokenKey
 	// KeyInFile allows a next key in a file where the one in force lies in a token.
@@ -69,6 +72,9 @@ func New(options Options, environment Environment) (*Authority, error) {
 			return nil, err
 		}
 		options.CommonName = name
+	}
+	if options.KeySize == 0 {
+		options.KeySize = defaultKeySize
 	}
 	if err := options.validate(); err != nil {
 		return nil, err
@@ -127,7 +133,7 @@ func (o Options) Check() error {
 		o.CommonName = "CAPF"
 	}
 	if o.KeySize == 0 {
-		o.KeySize = 2048
+		o.KeySize = defaultKeySize
 	}
 	return o.validate()
 }

@@ -30,24 +30,15 @@ func Activate(directory string, options Options, environment Environment) (autho
 	authority, err = Load(directory, environment)
 	if capf.HasCode(err, capf.CodeNotActivated) {
 		created = true
-		authority, err = create(directory, options, environment)
+		if authority, err = New(options, environment); err == nil {
+			err = authority.keep(directory)
+		}
 	}
 	if err != nil {
 		return nil, false, err
 	}
 	_, err = authority.writeCertificate(directory)
 	return authority, created, err
-}
-
-func create(directory string, options Options, environment Environment) (*Authority, error) {
-	if options.KeySize == 0 {
-		options.KeySize = 2048
-	}
-	authority, err := New(options, environment)
-	if err != nil {
-		return nil, err
-	}
-	return authority, authority.keep(directory)
 }
 
 // encode gives the certificate and its key, or where that is, as they stand in a file.
