@@ -46,7 +46,10 @@ func (a *Authority) encode() ([]byte, error) {
 	content := a.pem()
 	if a.reference != "" {
 		reference, err := encodeReference(a.reference)
-		return append(content, reference...), err
+		if err != nil {
+			return nil, err
+		}
+		return append(content, reference...), nil
 	}
 	key, err := x509.MarshalPKCS8PrivateKey(a.signer)
 	if err != nil {
