@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 
 	"capf/internal/plain"
+	"capf/legacy"
 	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
@@ -139,16 +140,7 @@ func oneLineOf(err error) error {
 	if !is {
 		return err
 	}
-	many.ErrorFormat = func(problems []error) string {
-		text := ""
-		for i, problem := range problems {
-			if i > 0 {
-				text += "; "
-			}
-			text += problem.Error()
-		}
-		return text
-	}
+	many.ErrorFormat = legacy.OneLine
 	return many
 }
 
