@@ -57,42 +57,74 @@ func (s *session) askForKey(size capf.KeySize) ([]byte, *capf.Outcome, error) {
 	}
 }
 
-// awaitKey waits for the phone's answer for all the time that key generation may take (C4), through any
-// number of messages that say it is still at it.
+// awaitKey waits for the phone's answer for all the time that key generation may take (C4).
 func (s *session) awaitKey() (wire.KeyGenerationResponse, error) {
-	within := s.params.KeyGenerationTime()
+	message, err := s.receivePastProgress(time.Now().Add(s.keyGenerationTime()))
+	if err != nil {
+		return wire.KeyGenerationResponse{}, err
+	}
+	response, unknown, err := wire.DecodeKeyGenerationResponse(message)
+	s.skipped(unknown)
+	s.unanswered--
+	return response, err
+}
+
+func (s *session) keyGenerationTime() time.Duration {
 	if s.server.KeyGenerationTime > 0 {
-		within = s.server.KeyGenerationTime
+		return s.server.KeyGenerationTime
 	}
-	deadline := time.Now().Add(within)
-	for {
-		message, err := s.receive(time.Until(deadline))
-		if err != nil {
-			return wire.KeyGenerationResponse{}, err
-		}
-		if message.Command == wire.CommandRequestInProgress {
-			continue
-		}
-		response, unknown, err := wire.DecodeKeyGenerationResponse(message)
-		s.skipped(unknown)
-		s.unanswered--
-		return response, err
-	}
+	return s.params.KeyGenerationTime()
 }
 
 // receivePastKeys is receive, but passes over what a slow phone still answers to requests that it was sent
-// because it took too long: it has made its keys one after the other.
+// because it took too long: it has made its keys one after the other. While it owes such an answer it may be making
+// a key, so that it has the time for that (C4) where this is longer. In either case the time is for all of the wait.
 func (s *session) receivePastKeys(within time.Duration) (wire.Message, error) {
-	for {
-		message, err := s.receive(within)
-		switch {
-		case err == nil && message.Command == wire.CommandRequestInProgress && s.unanswered > 0:
-		case err == nil && message.Command == wire.CommandKeyGenerationResponse && s.unanswered > 0:
-			s.unanswered--
-		default:
+	if s.unanswered > 0 {
+		within = max(within, s.keyGenerationTime())
+	}
+	deadline := time.Now().Add(within)
+	for s.unanswered > 0 {
+		message, err := s.receivePastProgress(deadline)
+		if err != nil || message.Command != wire.CommandKeyGenerationResponse {
 			return message, err
 		}
+		s.unanswered--
 	}
+	return s.receive(time.Until(deadline))
+}
+
+// receivePastProgress is receive, but passes over messages that say that the phone is still making keys.
+func (s *session) receivePastProgress(deadline time.Time) (wire.Message, error) {
+	for {
+		message, err := s.receive(time.Until(deadline))
+		if err != nil || message.Command != wire.CommandRequestInProgress {
+			return message, err
+		}
+		if !s.progress.takes(time.Now()) {
+			return wire.Message{}, &capf.Error{Code: capf.CodePeer, Message: fmt.Sprintf("the phone says too often that it is making keys: more than %d times at once and once a second",
+				progressAtOnce)}
+		}
+	}
+}
+
+// progress counts the messages of a session that say that the phone is still making keys. A phone says so every now
+// and then, for half an hour and more (a recorded one once, 50 ms after it was asked), so that a bound on their number
+// alone would meet an honest phone. Whoever sends them as fast as the line carries them takes the time of others.
+type progress struct {
+	since time.Time // of the first
+	count int
+}
+
+// progressAtOnce is how many may come at any time; one more may come with each second since the first.
+const progressAtOnce = 100
+
+func (p *progress) takes(now time.Time) bool {
+	if p.count == 0 {
+		p.since = now
+	}
+	p.count++
+	return p.count <= progressAtOnce+int(now.Sub(p.since)/time.Second)
 }
 
 func keyRequest(version uint8, size capf.KeySize) (wire.KeyGenerationRequest, error) {

@@ -44,8 +44,9 @@ type view struct {
 	trace  *traceWriter // of this connection
 
 	// Of the session's own goroutine.
-	result *capf.Result // of the operation or the attempt
-	ending capf.Ending
+	result  *capf.Result // of the operation or the attempt
+	ending  capf.Ending
+	counted bool // among the sessions that have ended
 }
 
 // observe makes a new connection visible; unobserve ends that.
@@ -117,8 +118,12 @@ func (v *view) received(message wire.Message) {
 	v.entry.setState(capf.StateServing, now)
 }
 
-// ended counts the session by the error with which it ended; nil where its operation was carried out.
+// ended counts the session, once, by the error with which it ended; nil where its operation was carried out.
 func (v *view) ended(ctx context.Context, err error, superseded bool) {
+	if v.counted {
+		return
+	}
+	v.counted = true
 	seen := v.entry.look()
 	operation := seen.Operation
 	if operation == "" {

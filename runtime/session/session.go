@@ -39,9 +39,13 @@ type session struct {
 	tookOver bool               // from a session before, which may have left the operation in progress
 
 	unanswered int // key generation requests
+	progress   progress
 
 	superseded atomic.Bool // by a newer session of the phone
 }
+
+// errFailedInside is how a session ends that has met a fault of this program.
+var errFailedInside = &capf.Error{Code: capf.CodeInternal, Message: "session failed inside"}
 
 // serveConn runs one connection to its end. Whatever happens in it stays in it.
 func (s *Server) serveConn(ctx context.Context, conn net.Conn, config *tls.Config, number int64) {
@@ -53,6 +57,7 @@ func (s *Server) serveConn(ctx context.Context, conn net.Conn, config *tls.Confi
 	defer func() {
 		if problem := recover(); problem != nil {
 			log.Error("session failed inside", "problem", fmt.Sprint(problem), "stack", string(debug.Stack()))
+			view.ended(ctx, errFailedInside, false)
 		}
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })

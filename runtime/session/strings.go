@@ -29,15 +29,12 @@ func (l *stringLocks) of(device string) *sync.Mutex {
 }
 
 // authenticateByString compares what the user typed with the string of the operation, unless too many wrong
-// ones came before (B, "Wrong strings"). Under the lock stands what must not slip past the count; a refusal
-// that compares nothing is recorded outside, so that a flood of them holds up nobody.
+// ones came before (B, "Wrong strings"). A refusal that compares nothing is recorded without the lock, so that a flood of them
+// holds up nobody.
 func (s *session) authenticateByString(ctx context.Context, response wire.AuthenticationResponse) error {
 	barred, err := s.isBarred(ctx)
 	if err == nil && barred == "" {
-		lock := s.server.strings.of(s.device)
-		lock.Lock()
 		barred, err = s.compare(ctx, response)
-		lock.Unlock()
 	}
 	if err == nil && barred != "" {
 		err = s.refuse(ctx, capf.ResultInvalidAuthString, barred)
@@ -62,8 +59,13 @@ func (s *session) isBarred(ctx context.Context) (why string, err error) {
 
 const wrongString = "wrong authentication string"
 
-// compare gives an error with CodeAuthentication for a wrong string, which it has counted.
+// compare gives an error with CodeAuthentication for a wrong string, which it has counted. It holds the lock for
+// all that must not slip past the count, and lets go of it also where something fails inside: other phones
+// have the same lock.
 func (s *session) compare(ctx context.Context, response wire.AuthenticationResponse) (barred string, err error) {
+	lock := s.server.strings.of(s.device)
+	lock.Lock()
+	defer lock.Unlock()
 	if barred, err = s.isBarred(ctx); err != nil || barred != "" {
 		return barred, err
 	}
