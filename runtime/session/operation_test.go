@@ -2,8 +2,6 @@ package session_test
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
@@ -198,21 +196,17 @@ func TestTroubleshootFetchesBothKinds(t *testing.T) {
 	}
 
 	const other = "SEP0011223344AB"
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mic := selfSigned(t, "CP-7965G-"+other, key)
+	maker := allIssuers(t).maker
 	s.pending(other, capf.OperationTroubleshoot, capf.RSA1024)
 	config := s.config(other)
-	config.MIC = &phone.Identity{Certificate: mic, Key: key}
+	config.MIC = leaf{issuer: maker, name: "CP-7965G-" + other, size: capf.RSA2048}.make(t)
 	if outcome := s.call(config); outcome.Err != nil {
 		t.Fatal(outcome.Err)
 	}
 	if found := s.phone(other); found.MIC != capf.MICPresent || *found.LastResult != capf.ResultSuccess || s.traces.traces[other+"-mic"] == nil {
 		t.Errorf("a MIC without anchors: %s, result %v", found.MIC, found.LastResult)
 	}
-	s.trust.set(map[capf.CertificateKind][]*x509.Certificate{capf.MIC: {mic}})
+	s.trust.set(map[capf.CertificateKind][]*x509.Certificate{capf.MIC: {maker.certificate}})
 	s.pending(other, capf.OperationTroubleshoot, capf.RSA1024)
 	if outcome := s.call(config); outcome.Err != nil || len(s.certificates(other)) != 1 {
 		t.Errorf("a MIC of a trusted issuer is not on record: %v", outcome.Err)

@@ -13,7 +13,6 @@ import (
 	"net"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,7 +36,7 @@ type service struct {
 	authority *ca.Authority
 	server    *session.Server
 	traces    *memoryTraces
-	trust     *memoryTrust
+	trust     *storedTrust
 	address   string
 	folder    string // of the store
 	stop      func() // ends the service and waits for it
@@ -56,28 +55,59 @@ func (m *memoryTraces) WriteTrace(device string, kind capf.CertificateKind, cert
 	return nil
 }
 
-// memoryTrust gives the anchors of a test, and for LSCs the authority's own certificate, as the daemon does.
-type memoryTrust struct {
-	mu      sync.Mutex
-	own     *x509.Certificate
-	anchors map[capf.CertificateKind][]*x509.Certificate
+// storedTrust gives the anchors of the store, and for LSCs the authority's own certificate, as the daemon does.
+type storedTrust struct {
+	t     *testing.T
+	store *sqlite.Store
+	own   *x509.Certificate
 }
 
-func (m *memoryTrust) Anchors(_ context.Context, kind capf.CertificateKind) ([]*x509.Certificate, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	anchors := slices.Clone(m.anchors[kind])
+func (s *storedTrust) Anchors(ctx context.Context, kind capf.CertificateKind) ([]*x509.Certificate, error) {
+	stored, err := s.store.Anchors(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	var anchors []*x509.Certificate
+	for _, one := range stored {
+		anchor, err := x509.ParseCertificate(one.DER)
+		if err != nil {
+			return nil, err
+		}
+		anchors = append(anchors, anchor)
+	}
 	if kind == capf.LSC {
-		anchors = append(anchors, m.own)
+		anchors = append(anchors, s.own)
 	}
 	return anchors, nil
 }
 
 // set replaces the anchors beside the authority's own certificate.
-func (m *memoryTrust) set(anchors map[capf.CertificateKind][]*x509.Certificate) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.anchors = anchors
+func (s *storedTrust) set(anchors map[capf.CertificateKind][]*x509.Certificate) {
+	s.t.Helper()
+	s.removeAll()
+	var added []capf.Anchor
+	for kind, certificates := range anchors {
+		for _, one := range certificates {
+			added = append(added, capf.Anchor{Kind: kind, DER: one.Raw, Origin: "test"})
+		}
+	}
+	if _, err := s.store.AddAnchors(context.Background(), added, "test"); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// removeAll removes the anchors as `capf anchor remove --force` does.
+func (s *storedTrust) removeAll() {
+	s.t.Helper()
+	stored, err := s.store.Anchors(context.Background(), "")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, one := range stored {
+		if err := s.store.RemoveAnchor(context.Background(), one.ID, "", "test"); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 // theAuthority is made once: a key of 2048 bits takes its time.
@@ -109,7 +139,7 @@ func newService(t *testing.T, settings session.Settings) *service {
 		}
 	})
 	s := &service{t: t, store: opened, folder: folder, authority: authority, traces: &memoryTraces{traces: make(map[string]*x509.Certificate)},
-		trust: &memoryTrust{own: authority.Certificate}}
+		trust: &storedTrust{t: t, store: opened, own: authority.Certificate}}
 	s.server = &session.Server{Phones: opened, Operations: opened, Issuer: authority, Trust: s.trust, Strings: opened, Traces: s.traces, Certificate: authority.TLS(),
 		Settings: settings, Instance: instance, Clock: time.Now, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	s.start()
