@@ -71,7 +71,7 @@ func (a *authority) issue(device string) *x509.Certificate {
 		a.t.Fatal(err)
 	}
 	ref := changed[0].Phone.Last.Ref
-	id, err := a.AddIssued(a.t.Context(), ref, read)
+	id, err := a.AddIssued(a.t.Context(), ref, nil, read)
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -36,7 +36,8 @@ func (s *session) authenticateByCertificate(ctx context.Context, response wire.A
 	if err != nil {
 		return err
 	}
-	if _, err := capf.VerifyChain(certificate, anchors, s.server.Clock()); err != nil {
+	anchor, err := capf.VerifyChain(certificate, anchors, s.server.Clock())
+	if err != nil {
 		return s.refuse(ctx, invalid[kind], fmt.Sprintf("the phone's %s: %v", nameOf(kind), err))
 	}
 	if err := checkProofs(response, certificate); err != nil {
@@ -45,7 +46,7 @@ func (s *session) authenticateByCertificate(ctx context.Context, response wire.A
 	if err := s.checkIdentifier(ctx, response); err != nil {
 		return s.refuse(ctx, capf.ResultInvalidCredentials, err.Error())
 	}
-	return s.checkAgainstStore(ctx, certificate, kind)
+	return s.checkAgainstStore(ctx, certificate, anchor, kind)
 }
 
 var invalid = map[capf.CertificateKind]capf.Result{capf.LSC: capf.ResultInvalidLSC, capf.MIC: capf.ResultInvalidMIC}
@@ -75,8 +76,8 @@ func (s *session) checkIdentifier(ctx context.Context, response wire.Authenticat
 }
 
 // checkAgainstStore refuses a revoked certificate, and the one kind where a valid certificate of the other
-// is known and has precedence. What passes is remembered, for the store to record when the operation begins.
-func (s *session) checkAgainstStore(ctx context.Context, certificate *x509.Certificate, kind capf.CertificateKind) error {
+// is known and has precedence. What passes is remembered, for the store to judge again with each step of the operation.
+func (s *session) checkAgainstStore(ctx context.Context, certificate, anchor *x509.Certificate, kind capf.CertificateKind) error {
 	presented, err := capf.ReadCertificate(certificate.Raw)
 	if err != nil {
 		return err
@@ -100,8 +101,21 @@ func (s *session) checkAgainstStore(ctx context.Context, certificate *x509.Certi
 	if err := s.checkPrecedence(ctx, kind, preferred); err != nil {
 		return err
 	}
-	s.info.Presented = &presented
+	s.presented = &capf.Presented{Certificate: presented, Anchor: capf.HexSHA256(anchor.Raw)}
 	return nil
+}
+
+// credential gives what the phone authenticated by, for the store to judge; nil for the other modes. CAPF's
+// certificate in force is no anchor of the store, and becomes one before a successor takes its place.
+func (s *session) credential() *capf.Presented {
+	if s.presented == nil {
+		return nil
+	}
+	judged := *s.presented
+	if own, _ := s.server.identities().Current(); capf.HexSHA256(own.Certificate[0]) == judged.Anchor {
+		judged.Anchor = ""
+	}
+	return &judged
 }
 
 // isSame compares by what the issuer has signed. The bytes around it, an ECDSA signature above all, can be

@@ -1,8 +1,10 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"crypto"
+	"crypto/x509"
 	"fmt"
 	"time"
 
@@ -36,14 +38,11 @@ func (s *session) install(ctx context.Context) (capf.Outcome, error) {
 // operation can make that nobody confirms.
 func (s *session) certify(ctx context.Context, encoded []byte, key crypto.PublicKey, known bool) (der []byte, id int64, problem *capf.Outcome, err error) {
 	if known {
-		if der, id, err = s.issuedBefore(ctx, capf.HexSHA256(encoded)); err == nil && der != nil {
-			err = s.stillPending(ctx)
-		}
-		if err != nil || der != nil {
-			return der, id, nil, err
-		}
+		der, err = s.issuedBefore(ctx, encoded)
 	}
-	der, err = s.issuer.Issue(ctx, capf.LSCRequest{Device: s.device, PublicKey: key, Parameters: s.params, Hash: s.phone.LSCHash})
+	if err == nil && der == nil {
+		der, err = s.issuer.Issue(ctx, capf.LSCRequest{Device: s.device, PublicKey: key, Parameters: s.params, Hash: s.phone.LSCHash})
+	}
 	if err != nil {
 		return nil, 0, nil, err
 	}
@@ -57,28 +56,18 @@ func (s *session) certify(ctx context.Context, encoded []byte, key crypto.Public
 
 // issuedBefore gives the certificate for a key that was issued for this operation, in a session that did not
 // come to its end; nil where there is none.
-func (s *session) issuedBefore(ctx context.Context, keySHA256 string) (der []byte, id int64, err error) {
+func (s *session) issuedBefore(ctx context.Context, encoded []byte) (der []byte, err error) {
 	err = s.server.Operations.Certificates(ctx, s.device, func(one capf.Certificate) error {
-		if one.Operation == s.phone.Last.Ref.ID && one.State == capf.CertificateIssued && one.KeySHA256 == keySHA256 {
-			der, id = one.DER, one.ID
+		if one.Operation != s.phone.Last.Ref.ID || one.State != capf.CertificateIssued {
+			return nil
 		}
-		return nil
-	})
-	return der, id, err
-}
-
-// stillPending gives CodeSuperseded where the operation is no longer the one pending. A certificate that is handed
-// over again is not recorded again, which would tell.
-func (s *session) stillPending(ctx context.Context) error {
-	now, err := s.server.Phones.Phone(ctx, s.device)
-	if err != nil && !capf.HasCode(err, capf.CodeNotFound) {
+		issued, err := x509.ParseCertificate(one.DER)
+		if err == nil && bytes.Equal(issued.RawSubjectPublicKeyInfo, encoded) {
+			der = one.DER
+		}
 		return err
-	}
-	if err == nil && now.Last.IsPending(s.server.Clock()) && now.Last.Ref == s.phone.Last.Ref {
-		return nil
-	}
-	return &capf.Error{Code: capf.CodeSuperseded, Message: fmt.Sprintf("operation %d is no longer pending as it was when the session began", s.phone.Last.Ref.ID),
-		Hint: "the phone has to ask again"}
+	})
+	return der, err
 }
 
 func outcomeOf(problem *capf.Outcome) capf.Outcome {
@@ -120,7 +109,7 @@ func (s *session) record(ctx context.Context, der []byte) (int64, error) {
 	certificate.RecordedAt = s.server.Clock().UTC().Truncate(time.Second)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
 	defer cancel()
-	return s.server.Operations.AddIssued(ctx, s.phone.Last.Ref, certificate)
+	return s.server.Operations.AddIssued(ctx, s.phone.Last.Ref, s.credential(), certificate)
 }
 
 // store hands the certificate over. Only the phone's answer makes it confirmed.

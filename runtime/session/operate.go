@@ -18,8 +18,11 @@ const writeWithin = 10 * time.Second
 // session takes over; service only with the service.
 func (s *session) operate(ctx, service context.Context) (wire.Reason, error) {
 	ref := s.phone.Last.Ref
+	s.info.Presented = s.credential()
 	if err := s.server.Operations.BeginOperation(ctx, s.device, ref, s.info); err != nil {
-		err = cutShort(ctx, err)
+		if err = cutShort(ctx, err); capf.HasCode(err, capf.CodeAuthentication) { // withdrawn since the session has looked
+			s.attempt(ctx, s.resultOf(err), err.Error())
+		}
 		if s.tookOver { // the session before may have had to leave it in progress
 			s.release(service, ref, err)
 		}
@@ -45,17 +48,22 @@ func (s *session) operate(ctx, service context.Context) (wire.Reason, error) {
 }
 
 // end writes the outcome, also while the service stops: what the phone has confirmed must not be lost. Where
-// the store refuses the certificate of the outcome (its key is another device's) the operation has failed.
+// the store refuses the certificate of the outcome (its key is another device's, or it was revoked on its way to the
+// phone) the operation has failed. What the phone holds then is no LSC that anybody may count on.
 func (s *session) end(ref capf.OperationRef, outcome *capf.Outcome) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeWithin)
 	defer cancel()
+	outcome.Presented = s.credential()
 	err := s.server.Operations.EndOperation(ctx, s.device, ref, *outcome)
 	if !capf.HasCode(err, capf.CodeRefused) {
 		return err
 	}
-	at, by := outcome.At, outcome.By
+	refused := *outcome
 	*outcome = failed(capf.ResultInvalidLSC, err.Error())
-	outcome.At, outcome.By = at, by
+	outcome.At, outcome.By, outcome.Presented = refused.At, refused.By, refused.Presented
+	if outcome.Confirmed = refused.Confirmed; outcome.Confirmed != 0 {
+		outcome.LSC = capf.LSCUnknown
+	}
 	return s.server.Operations.EndOperation(ctx, s.device, ref, *outcome)
 }
 
@@ -112,7 +120,7 @@ func (s *session) release(service context.Context, ref capf.OperationRef, cause 
 	if cause == nil {
 		return
 	}
-	result := resultOf(cause)
+	result := s.resultOf(cause)
 	if !capf.HasCode(cause, capf.CodeSuperseded) {
 		s.view.noted(result)
 	}
@@ -133,6 +141,14 @@ func (s *session) releaseWithin(ctx context.Context, ref capf.OperationRef, resu
 	ctx, cancel := context.WithTimeout(ctx, writeWithin)
 	defer cancel()
 	return s.server.Operations.ReleaseOperation(ctx, ref, s.info.Instance, result)
+}
+
+// resultOf is the result of a session that a cause has cut short.
+func (s *session) resultOf(cause error) capf.Result {
+	if s.presented != nil && capf.HasCode(cause, capf.CodeAuthentication) {
+		return invalid[s.presented.Kind] // it was withdrawn while the session went on
+	}
+	return resultOf(cause)
 }
 
 // resultOf tells a phone that broke the line or the protocol from one that was silent too long, and both

@@ -28,14 +28,16 @@ type Phones interface {
 }
 
 // Operations is how a session carries out an operation. Each call is on disk when it returns. An operation
-// that is no longer the one pending gives CodeSuperseded, and nothing is written.
+// that is no longer the one pending gives CodeSuperseded, and nothing is written. So does, with CodeAuthentication,
+// a session whose certificate was revoked since it authenticated, or the anchor of that removed.
 type Operations interface {
 	BeginOperation(ctx context.Context, device string, ref capf.OperationRef, info capf.SessionInfo) error
 	// Certificates yields all that were issued to the device or seen on it.
 	Certificates(ctx context.Context, device string, yield func(capf.Certificate) error) error
 	// PublicKeyOwner gives the device whose certificate has that key.
 	PublicKeyOwner(ctx context.Context, keySHA256 string) (device string, found bool, err error)
-	AddIssued(ctx context.Context, ref capf.OperationRef, certificate capf.Certificate) (id int64, err error)
+	// AddIssued gives the ID of a certificate that it has for the operation already.
+	AddIssued(ctx context.Context, ref capf.OperationRef, presented *capf.Presented, certificate capf.Certificate) (id int64, err error)
 	EndOperation(ctx context.Context, device string, ref capf.OperationRef, outcome capf.Outcome) error
 	// ReleaseOperation leaves the operation pending after a broken line.
 	ReleaseOperation(ctx context.Context, ref capf.OperationRef, instance string, result capf.Result) error

@@ -20,20 +20,21 @@ import (
 
 // session is one connection of a phone.
 type session struct {
-	server  *Server
-	conn    *tls.Conn
-	issuer  Issuer // under the certificate of the handshake
-	log     *slog.Logger
-	view    *view
-	number  int64 // of the connection: a newer one is higher
-	id      uint32
-	device  string // once it said its name
-	version uint8  // of the protocol, as the phone answered
-	phone   capf.Phone
-	info    capf.SessionInfo
-	params  capf.Parameters
-	reader  wire.Reader
-	done    chan struct{} // closed when it has let go of its operation
+	server    *Server
+	conn      *tls.Conn
+	issuer    Issuer // under the certificate of the handshake
+	log       *slog.Logger
+	view      *view
+	number    int64 // of the connection: a newer one is higher
+	id        uint32
+	device    string // once it said its name
+	version   uint8  // of the protocol, as the phone answered
+	phone     capf.Phone
+	info      capf.SessionInfo
+	params    capf.Parameters
+	presented *capf.Presented // what it authenticated by; nil: no certificate
+	reader    wire.Reader
+	done      chan struct{} // closed when it has let go of its operation
 
 	cancel   context.CancelFunc // ends what it does for its operation; of a session that has authenticated
 	tookOver bool               // from a session before, which may have left the operation in progress

@@ -91,9 +91,9 @@ func (h *heldUp) hold(call string) {
 	}
 }
 
-func (h *heldUp) AddIssued(ctx context.Context, ref capf.OperationRef, certificate capf.Certificate) (int64, error) {
+func (h *heldUp) AddIssued(ctx context.Context, ref capf.OperationRef, presented *capf.Presented, certificate capf.Certificate) (int64, error) {
 	h.hold("AddIssued")
-	return h.Operations.AddIssued(ctx, ref, certificate)
+	return h.Operations.AddIssued(ctx, ref, presented, certificate)
 }
 
 func (h *heldUp) EndOperation(ctx context.Context, device string, ref capf.OperationRef, outcome capf.Outcome) error {

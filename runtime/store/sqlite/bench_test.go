@@ -115,7 +115,7 @@ func benchSession(s *Store, device string, ref capf.OperationRef) error {
 	}
 	der := make([]byte, 900)
 	copy(der, device)
-	id, err := s.AddIssued(ctx, ref, capf.Certificate{Serial: device, DER: der, SHA256: capf.HexSHA256(der), KeySHA256: capf.HexSHA256(der[:100]),
+	id, err := s.AddIssued(ctx, ref, nil, capf.Certificate{Serial: device, DER: der, SHA256: capf.HexSHA256(der), KeySHA256: capf.HexSHA256(der[:100]),
 		NotBefore: time.Now(), NotAfter: time.Now()})
 	if err != nil {
 		return err

@@ -101,9 +101,11 @@ func addCertificate(tx *store.Statements, c capf.Certificate) (int64, error) {
 }
 
 // AddIssued stores an LSC that is about to leave for its phone, and gives its ID. CodeSuperseded where
-// the operation is not pending at that revision or its deadline has passed; CodeRefused where the public
-// key is another device's or an anchor's. Device, kind, state, source and time are set here.
-func (s *Store) AddIssued(ctx context.Context, ref capf.OperationRef, certificate capf.Certificate) (id int64, err error) {
+// the operation is not pending at that revision or its deadline has passed; CodeAuthentication where what the
+// session authenticated by was withdrawn; CodeRefused where the public key is another device's or an anchor's.
+// Device, kind, state, source and time are set here. One that left before for this operation, and that the phone has
+// not confirmed, may leave again: it keeps its ID.
+func (s *Store) AddIssued(ctx context.Context, ref capf.OperationRef, presented *capf.Presented, certificate capf.Certificate) (id int64, err error) {
 	err = s.writer.Do(ctx, func(tx *store.Statements) error {
 		operation, err := pendingOperation(tx, ref)
 		if err != nil {
@@ -112,17 +114,27 @@ func (s *Store) AddIssued(ctx context.Context, ref capf.OperationRef, certificat
 		if now := s.now(); !operation.IsPending(now) {
 			return superseded(ref)
 		}
+		if err := judgePresented(tx, operation.Device, presented); err != nil {
+			return err
+		}
 		certificate.Device, certificate.Kind = operation.Device, capf.LSC
 		certificate.State, certificate.Source = capf.CertificateIssued, capf.SourceIssued
 		certificate.Operation, certificate.RecordedAt = ref.ID, s.now()
 		if err := refuseForeignKey(tx, certificate); err != nil {
 			return err
 		}
-		if err := boundIssued(tx, operation.Device, ref); err != nil {
+		id, err = addCertificate(tx, certificate)
+		if capf.HasCode(err, capf.CodeConflict) {
+			left, failure := tx.First(store.Into(&id), `SELECT id FROM certificates WHERE device = +?1 AND kind = 'lsc' AND sha256 = +?2
+				AND operation = +?3 AND state = 'issued'`, certificate.Device, certificate.SHA256, ref.ID)
+			if failure != nil || left {
+				return failure
+			}
+		}
+		if err != nil {
 			return err
 		}
-		id, err = addCertificate(tx, certificate)
-		return err
+		return boundIssued(tx, operation.Device, ref)
 	})
 	if err != nil {
 		return 0, err
@@ -133,16 +145,17 @@ func (s *Store) AddIssued(ctx context.Context, ref capf.OperationRef, certificat
 // mostIssued is how many certificates one operation can make that the phone confirms none of.
 const mostIssued = 32
 
+// boundIssued refuses the one that was just added where it is one too many.
 func boundIssued(tx *store.Statements, device string, ref capf.OperationRef) error {
 	var count int
 	if _, err := tx.First(store.Into(&count), `SELECT count(*) FROM certificates WHERE device = +?1 AND operation = +?2 AND source = 'issued'`,
 		device, ref.ID); err != nil {
 		return err
 	}
-	if count < mostIssued {
+	if count <= mostIssued {
 		return nil
 	}
-	return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("%d certificates were issued for one operation of %s, and it confirmed none", count, device),
+	return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("%d certificates were issued for one operation of %s, and it confirmed none", mostIssued, device),
 		Hint: "see whether it is the phone that calls, and set the operation again"}
 }
 

@@ -18,7 +18,8 @@ const (
 // EndOperation writes what came of an operation, voids the authentication string with it, and keeps what
 // the phone showed of its certificates, all in one transaction. CodeSuperseded where the operation is not
 // pending at that revision any more; a deadline that passed during the session does not undo what the
-// phone has done. CodeRefused where a certificate that the phone returned has another device's key.
+// phone has done. CodeAuthentication where what the session authenticated by was withdrawn. CodeRefused where a
+// certificate that the phone returned has another device's key, or a success confirms one that is revoked.
 //
 // The other LSCs of the device are revoked when the phone has confirmed one, by storing it or by
 // returning one that was not confirmed yet, and when it has confirmed a delete.
@@ -37,6 +38,9 @@ func (s *Store) EndOperation(ctx context.Context, device string, ref capf.Operat
 		}
 		if operation.Device != device {
 			return superseded(ref)
+		}
+		if err := judgePresented(tx, device, outcome.Presented); err != nil {
+			return err
 		}
 		ended := capf.OperationRecord{Ref: ref, Ending: outcome.Ending, EndedAt: outcome.At, EndedBy: outcome.By,
 			Result: &outcome.Result, Detail: outcome.Detail}
@@ -88,11 +92,13 @@ func confirm(tx *store.Statements, operation capf.OperationRecord, outcome capf.
 	return current, proved, nil
 }
 
-// confirmIssued confirms the certificate that the phone has stored. One that was revoked since it left
-// stays revoked.
+// confirmIssued confirms the certificate that the phone has stored. One that was revoked since it left stays
+// revoked. The operation that it was for is no success then: it was to give the phone an LSC that is worth something.
+// That the phone has stored it is known all the same, and so that it holds none of the others any more.
 func confirmIssued(tx *store.Statements, device string, outcome capf.Outcome) (current int64, proved bool, err error) {
 	var state capf.CertificateState
-	found, err := tx.First(store.Into(&state), `SELECT state FROM certificates WHERE id = +?1 AND device = +?2 AND kind = 'lsc'`,
+	var serial string
+	found, err := tx.First(store.Into(&state, &serial), `SELECT state, serial FROM certificates WHERE id = +?1 AND device = +?2 AND kind = 'lsc'`,
 		outcome.Confirmed, device)
 	if err != nil {
 		return 0, false, err
@@ -100,7 +106,14 @@ func confirmIssued(tx *store.Statements, device string, outcome capf.Outcome) (c
 	if !found {
 		return 0, false, &capf.Error{Code: capf.CodeNotFound, Message: fmt.Sprintf("phone %s has no LSC %d to confirm", device, outcome.Confirmed)}
 	}
-	return confirmStored(tx, outcome.Confirmed, state, outcome)
+	if state != capf.CertificateRevoked {
+		return confirmStored(tx, outcome.Confirmed, state, outcome)
+	}
+	if outcome.Ending == capf.EndingSuccess {
+		err = &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("the LSC %s was revoked before phone %s said that it has stored it", serial, device),
+			Hint: "set the operation again; until it succeeds the phone holds a revoked certificate"}
+	}
+	return 0, true, err
 }
 
 // recordSeen stores a certificate that the phone returned, or confirms it where it is in the store. It

@@ -142,7 +142,7 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	none := capf.OperationNone
 	apply(t, command, capf.PhoneChange{Device: deviceName(1), Operation: &none})
-	_, err := service.AddIssued(t.Context(), ref, capf.Certificate{})
+	_, err := service.AddIssued(t.Context(), ref, nil, capf.Certificate{})
 	wantCode(t, err, capf.CodeSuperseded)
 
 	var group sync.WaitGroup

@@ -124,7 +124,7 @@ func (l *lived) phone(device string) {
 		at.Seen, at.LSC = []capf.Certificate{seen}, capf.LSCInstalled
 		l.must(l.EndOperation(ctx, device, ref, at))
 	default:
-		id, err := l.AddIssued(ctx, ref, l.issuers[0].lsc(l.t, device))
+		id, err := l.AddIssued(ctx, ref, nil, l.issuers[0].lsc(l.t, device))
 		if err == nil && way == 5 {
 			at.Confirmed, at.LSC = id, capf.LSCInstalled
 			err = l.EndOperation(ctx, device, ref, at)

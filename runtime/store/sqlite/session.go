@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"capf/runtime/capf"
@@ -18,8 +19,9 @@ func superseded(ref capf.OperationRef) error {
 }
 
 // BeginOperation marks an operation as carried out by a session that has authenticated. CodeSuperseded
-// where it is not pending at that revision, or its deadline has passed. A certificate by which the phone
-// authenticated is recorded with it, as if the phone had returned it to a Troubleshoot.
+// where it is not pending at that revision, or its deadline has passed; CodeAuthentication where what the
+// phone authenticated by was withdrawn since. That certificate is recorded with it, as if the phone had
+// returned it to a Troubleshoot.
 func (s *Store) BeginOperation(ctx context.Context, device string, ref capf.OperationRef, info capf.SessionInfo) error {
 	return s.writer.Do(ctx, func(tx *store.Statements) error {
 		begun, err := tx.Exec(`UPDATE operations SET serving = ?4, session_at = ?6, session_address = ?7, session_tls = ?8
@@ -31,28 +33,50 @@ func (s *Store) BeginOperation(ctx context.Context, device string, ref capf.Oper
 		if begun == 0 {
 			return superseded(ref)
 		}
+		if err := judgePresented(tx, device, info.Presented); err != nil {
+			return err
+		}
 		_, err = tx.Exec(`UPDATE phones SET last_session = ?2, last_address = ?3, last_tls = ?4 WHERE device = +?1`,
 			device, store.Seconds(info.Started), info.Address, info.TLS)
 		if err != nil || info.Presented == nil {
 			return err
 		}
-		return recordPresented(tx, device, ref, *info.Presented, s.now())
+		return recordPresented(tx, device, ref, info.Presented.Certificate, s.now())
 	})
+}
+
+// A certificate is known by what its issuer has signed: the bytes around it can be changed by anybody so that they
+// still verify.
+const selectWithdrawn = `SELECT
+	EXISTS (SELECT 1 FROM certificates WHERE serial = +?1 AND device = +?2 AND kind = +?3 AND key_sha256 = +?4 AND state = 'revoked'),
+	?5 <> '' AND NOT EXISTS (SELECT 1 FROM anchors WHERE kind = +?3 AND sha256 = +?5)`
+
+// judgePresented gives CodeAuthentication where what a session of the device authenticated by was withdrawn since: the
+// certificate revoked, or its trust anchor removed. The operation is left alone then, as after every failed
+// authentication, and so is a certificate that left before: it was issued while nothing was wrong with the one that the
+// phone had shown, and the phone may well hold it.
+func judgePresented(tx *store.Statements, device string, presented *capf.Presented) error {
+	if presented == nil {
+		return nil
+	}
+	var revoked, removed bool
+	_, err := tx.First(store.Into(&revoked, &removed), selectWithdrawn, presented.Serial, device, string(presented.Kind), presented.KeySHA256, presented.Anchor)
+	kind := strings.ToUpper(string(presented.Kind))
+	switch {
+	case err != nil:
+		return err
+	case revoked:
+		return &capf.Error{Code: capf.CodeAuthentication, Message: fmt.Sprintf("the phone's %s is revoked", kind)}
+	case removed:
+		return &capf.Error{Code: capf.CodeAuthentication, Message: fmt.Sprintf("the trust anchor of the phone's %s is removed", kind)}
+	}
+	return nil
 }
 
 // recordPresented keeps what the phone has shown of its certificates. One that was not confirmed is now.
 func recordPresented(tx *store.Statements, device string, ref capf.OperationRef, presented capf.Certificate, now time.Time) error {
 	presented.Device, presented.Operation = device, ref.ID
 	at := capf.Outcome{At: now}
-	revoked, err := tx.First(store.Into(new(int64)), `SELECT id FROM certificates
-		WHERE device = +?1 AND kind = ?2 AND sha256 = +?3 AND state = 'revoked'`, device, string(presented.Kind), presented.SHA256)
-	if err == nil && revoked {
-		// Since the session has looked.
-		err = &capf.Error{Code: capf.CodeAuthentication, Message: fmt.Sprintf("the %s of %s is revoked", presented.Kind, device)}
-	}
-	if err != nil {
-		return err
-	}
 	// A proof can be replayed: what is older than the LSC that the phone is known to have is no news of it.
 	newer, err := tx.First(store.Into(new(int64)), `SELECT id FROM certificates
 		WHERE device = ?1 AND kind = 'lsc' AND state = 'confirmed' AND not_before > ?2 AND ?3 = 'lsc' LIMIT 1`,

@@ -20,6 +20,9 @@ var certificateTests = map[string]func(*suite){
 	"a MIC that is returned is kept and revokes nothing":   certificateMIC,
 	"an unconfirmed LSC that is presented is confirmed":    certificatePresented,
 	"a MIC that is presented is kept":                      certificatePresentedMIC,
+	"what was presented is judged at every step":           certificateWithdrawn,
+	"an anchor is one of its kind":                         certificateAnchorOfKind,
+	"an LSC revoked before it is confirmed is no success":  certificateRevokedUnconfirmed,
 	"another's certificate cannot be presented":            certificatePresentedForeign,
 	"no LSC found by Troubleshoot revokes nothing":         certificateNoneFound,
 	"a public key has one device":                          certificateKeys,
@@ -51,7 +54,7 @@ func (s *suite) states(device string) []string {
 func (s *suite) issue(i *issuer, device string) (capf.OperationRef, capf.Certificate) {
 	s.t.Helper()
 	ref := s.pend(device, capf.OperationInstall).Last.Ref
-	id, err := s.AddIssued(s.ctx, ref, i.lsc(device, newKey(s.t)))
+	id, err := s.AddIssued(s.ctx, ref, nil, i.lsc(device, newKey(s.t)))
 	s.must(err)
 	return ref, s.certificate(device, id)
 }
@@ -171,7 +174,7 @@ func certificateMIC(s *suite) {
 func (s *suite) beginPresenting(device string, presented capf.Certificate) error {
 	s.t.Helper()
 	info := s.info("here")
-	info.Presented = &presented
+	info.Presented = &capf.Presented{Certificate: presented}
 	return s.BeginOperation(s.ctx, device, s.pend(device, capf.OperationInstall).Last.Ref, info)
 }
 
@@ -205,6 +208,93 @@ func certificatePresentedMIC(s *suite) {
 	s.equal("states", s.states(device(1)), []string{"confirmed", "confirmed"})
 }
 
+// certificateWithdrawn has the LSC of a phone revoked, or the anchor of its LSC or MIC removed, after a session has
+// begun with it: nothing is written any more but that.
+func certificateWithdrawn(s *suite) {
+	number := 0
+	for _, kind := range []capf.CertificateKind{capf.LSC, capf.MIC} {
+		for _, revoked := range []bool{true, false} {
+			if kind == capf.MIC && revoked {
+				continue // nobody revokes those
+			}
+			number++
+			name := device(number)
+			i := newIssuer(s.t, "by "+name)
+			anchors, err := s.AddAnchors(s.ctx, []capf.Anchor{{Kind: kind, DER: i.certificate.Raw, Origin: "test"}}, actor)
+			s.must(err)
+			shown := i.lsc(name, newKey(s.t))
+			shown.Kind = kind
+			presented := &capf.Presented{Certificate: shown, Anchor: anchors[0].SHA256}
+			info := s.info("here")
+			info.Presented = presented
+			ref := s.pend(name, capf.OperationInstall).Last.Ref
+			s.must(s.BeginOperation(s.ctx, name, ref, info))
+			id, err := s.AddIssued(s.ctx, ref, presented, i.lsc(name, newKey(s.t)))
+			s.must(err)
+			if revoked {
+				_, err = s.RevokeLSCs(s.ctx, "", shown.Serial, capf.RevokeKeyCompromise, actor)
+				presented.SHA256 = "of other bytes around what is signed"
+			} else {
+				err = s.RemoveAnchor(s.ctx, anchors[0].ID, "forced", actor)
+			}
+			s.must(err)
+			phone, certificates := s.phone(name), s.certificates(name)
+			s.wantCode(s.BeginOperation(s.ctx, name, ref, info), capf.CodeAuthentication)
+			for _, certificate := range []capf.Certificate{i.lsc(name, newKey(s.t)), s.certificate(name, id)} {
+				_, err = s.AddIssued(s.ctx, ref, presented, certificate)
+				s.wantCode(err, capf.CodeAuthentication)
+			}
+			for _, outcome := range []capf.Outcome{{Confirmed: id, LSC: capf.LSCInstalled}, {LSC: capf.LSCNone}, {Seen: []capf.Certificate{shown}}} {
+				outcome.Presented = presented
+				s.wantCode(s.EndOperation(s.ctx, name, ref, s.success(outcome)), capf.CodeAuthentication)
+			}
+			s.equal("phone", s.phone(name), phone)
+			s.equal("certificates", s.certificates(name), certificates)
+
+			result := map[capf.CertificateKind]capf.Result{capf.LSC: capf.ResultInvalidLSC, capf.MIC: capf.ResultInvalidMIC}[kind]
+			s.must(s.ReleaseOperation(s.ctx, ref, "here", result))
+			phone = s.phone(name)
+			s.equal("status", []any{phone.Last.Status(s.clock.Now(), "here"), phone.LastResult}, []any{capf.StatusPending, given(result)})
+			// Another who authenticates brings the operation to its end.
+			s.must(s.BeginOperation(s.ctx, name, ref, s.info("here")))
+			s.must(s.EndOperation(s.ctx, name, ref, s.success(capf.Outcome{Confirmed: id, LSC: capf.LSCInstalled})))
+		}
+	}
+}
+
+// certificateAnchorOfKind: that a CA vouches for certificates of one kind says nothing of the other.
+func certificateAnchorOfKind(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	anchors, err := s.AddAnchors(s.ctx, []capf.Anchor{{Kind: capf.MIC, DER: i.certificate.Raw, Origin: "test"}}, actor)
+	s.must(err)
+	shown := i.lsc(device(1), newKey(s.t))
+	shown.Kind = capf.LSC
+	info := s.info("here")
+	info.Presented = &capf.Presented{Certificate: shown, Anchor: anchors[0].SHA256}
+	s.wantCode(s.BeginOperation(s.ctx, device(1), s.pend(device(1), capf.OperationInstall).Last.Ref, info), capf.CodeAuthentication)
+}
+
+// certificateRevokedUnconfirmed: what the phone has stored is worth nothing, and what it held before is gone from it.
+func certificateRevokedUnconfirmed(s *suite) {
+	i := newIssuer(s.t, "CAPF")
+	s.enrol(i, device(1))
+	ref, issued := s.issue(i, device(1))
+	_, err := s.RevokeLSCs(s.ctx, "", issued.Serial, capf.RevokeKeyCompromise, actor)
+	s.must(err)
+	before := s.phone(device(1))
+	s.wantCode(s.EndOperation(s.ctx, device(1), ref, s.success(capf.Outcome{Confirmed: issued.ID, LSC: capf.LSCInstalled})), capf.CodeRefused)
+	s.equal("phone", s.phone(device(1)), before)
+	s.equal("states", s.states(device(1)), []string{"confirmed", "revoked key-compromise"})
+
+	s.must(s.EndOperation(s.ctx, device(1), ref, capf.Outcome{Ending: capf.EndingFailed, Result: capf.ResultInvalidLSC, Confirmed: issued.ID, LSC: capf.LSCUnknown}))
+	after := s.phone(device(1))
+	s.equal("LSC status", after.LSCStatus(s.clock.Now()), capf.LSCUnknown)
+	if after.LSC != nil {
+		s.t.Errorf("the phone has an LSC: %+v", after.LSC)
+	}
+	s.equal("states", s.states(device(1)), []string{"revoked superseded", "revoked key-compromise"})
+}
+
 func certificatePresentedForeign(s *suite) {
 	held := s.enrol(newIssuer(s.t, "CAPF"), device(1))
 	s.wantCode(s.beginPresenting(device(2), held), capf.CodeRefused)
@@ -235,11 +325,11 @@ func certificateKeys(s *suite) {
 
 	key := newKey(s.t)
 	ref := s.pend(device(1), capf.OperationInstall).Last.Ref
-	_, err = s.AddIssued(s.ctx, ref, i.lsc(device(1), key))
+	_, err = s.AddIssued(s.ctx, ref, nil, i.lsc(device(1), key))
 	s.must(err)
-	_, err = s.AddIssued(s.ctx, ref, i.lsc(device(1), key)) // its own key again is no theft
+	_, err = s.AddIssued(s.ctx, ref, nil, i.lsc(device(1), key)) // its own key again is no theft
 	s.must(err)
-	_, err = s.AddIssued(s.ctx, s.pend(device(2), capf.OperationInstall).Last.Ref, i.lsc(device(2), key))
+	_, err = s.AddIssued(s.ctx, s.pend(device(2), capf.OperationInstall).Last.Ref, nil, i.lsc(device(2), key))
 	s.wantCode(err, capf.CodeRefused)
 	s.equal("certificates of the second", s.certificates(device(2)), []capf.Certificate(nil))
 }
@@ -268,7 +358,11 @@ func certificateForeignConfirm(s *suite) {
 
 func certificateTwice(s *suite) {
 	ref, issued := s.issue(newIssuer(s.t, "CAPF"), device(1))
-	_, err := s.AddIssued(s.ctx, ref, issued)
+	id, err := s.AddIssued(s.ctx, ref, nil, issued) // it leaves again
+	s.must(err)
+	s.equal("ID", id, issued.ID)
+	s.equal("certificates", s.certificates(device(1)), []capf.Certificate{issued})
+	_, err = s.AddIssued(s.ctx, s.pend(device(1), capf.OperationInstall).Last.Ref, nil, issued)
 	s.wantCode(err, capf.CodeConflict)
 	s.equal("states", s.states(device(1)), []string{"issued"})
 }
@@ -281,12 +375,14 @@ func certificatesBounded(s *suite) {
 	ref := s.pend(device(1), capf.OperationInstall).Last.Ref
 	key := newKey(s.t)
 	for range mostIssued {
-		_, err := s.AddIssued(s.ctx, ref, i.lsc(device(1), key))
+		_, err := s.AddIssued(s.ctx, ref, nil, i.lsc(device(1), key))
 		s.must(err)
 	}
-	_, err := s.AddIssued(s.ctx, ref, i.lsc(device(1), key))
+	_, err := s.AddIssued(s.ctx, ref, nil, i.lsc(device(1), key))
 	s.wantCode(err, capf.CodeRefused)
 	s.equal("certificates", len(s.certificates(device(1))), mostIssued)
+	_, err = s.AddIssued(s.ctx, ref, nil, s.certificates(device(1))[0]) // one of those may leave again
+	s.must(err)
 }
 
 func certificatesMany(s *suite) {
@@ -300,7 +396,7 @@ func certificatesMany(s *suite) {
 			ref = s.pend(device(1), capf.OperationInstall).Last.Ref
 		}
 		certificate := i.lsc(device(1), key)
-		_, err := s.AddIssued(s.ctx, ref, certificate)
+		_, err := s.AddIssued(s.ctx, ref, nil, certificate)
 		s.must(err)
 		want = append(want, certificate.SHA256)
 	}

@@ -48,7 +48,7 @@ func hundredSessions(s *suite) {
 		if err := s.BeginOperation(s.ctx, device(n), refs[n], s.info("here")); err != nil {
 			return err
 		}
-		id, err := s.AddIssued(s.ctx, refs[n], certificates[n])
+		id, err := s.AddIssued(s.ctx, refs[n], nil, certificates[n])
 		if err != nil {
 			return err
 		}

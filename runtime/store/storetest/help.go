@@ -176,7 +176,7 @@ func (s *suite) enrol(i *issuer, device string) capf.Certificate {
 	s.t.Helper()
 	ref := s.pend(device, capf.OperationInstall).Last.Ref
 	s.must(s.BeginOperation(s.ctx, device, ref, s.info("here")))
-	id, err := s.AddIssued(s.ctx, ref, i.lsc(device, newKey(s.t)))
+	id, err := s.AddIssued(s.ctx, ref, nil, i.lsc(device, newKey(s.t)))
 	s.must(err)
 	s.must(s.EndOperation(s.ctx, device, ref, s.success(capf.Outcome{Confirmed: id, LSC: capf.LSCInstalled})))
 	return s.certificate(device, id)

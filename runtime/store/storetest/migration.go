@@ -284,7 +284,7 @@ func runAnchorKey(s *suite) {
 	owner, found, err := s.PublicKeyOwner(s.ctx, theft.KeySHA256)
 	s.must(err)
 	s.equal("owner", []any{owner, found}, []any{"", true})
-	_, err = s.AddIssued(s.ctx, s.pend(device(1), capf.OperationInstall).Last.Ref, theft)
+	_, err = s.AddIssued(s.ctx, s.pend(device(1), capf.OperationInstall).Last.Ref, nil, theft)
 	s.wantCode(err, capf.CodeRefused)
 }
 

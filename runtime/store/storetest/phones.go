@@ -128,7 +128,7 @@ func phoneAmend(s *suite) {
 	s.equal("key size", phone.Last.KeySize, capf.RSA2048)
 	s.equal("string", phone.AuthString, pending.AuthString)
 	s.equal("serving", phone.Last.Serving, "")
-	_, err := s.AddIssued(s.ctx, pending.Last.Ref, newIssuer(s.t, "CAPF").lsc(device(1), newKey(s.t)))
+	_, err := s.AddIssued(s.ctx, pending.Last.Ref, nil, newIssuer(s.t, "CAPF").lsc(device(1), newKey(s.t)))
 	s.wantCode(err, capf.CodeSuperseded)
 	err = s.EndOperation(s.ctx, device(1), pending.Last.Ref, s.success(capf.Outcome{}))
 	s.wantCode(err, capf.CodeSuperseded)

@@ -29,12 +29,12 @@ func rollbackPhone(s *suite) {
 	id := s.run("key", added(1), added(2))
 	ref := s.phone(device(1)).Last.Ref
 	s.must(s.BeginOperation(s.ctx, device(1), ref, s.info("here")))
-	issued, err := s.AddIssued(s.ctx, ref, i.lsc(device(1), newKey(s.t)))
+	issued, err := s.AddIssued(s.ctx, ref, nil, i.lsc(device(1), newKey(s.t)))
 	s.must(err)
 	s.must(s.EndOperation(s.ctx, device(1), ref, s.success(capf.Outcome{Confirmed: issued, LSC: capf.LSCInstalled})))
 	enrolled := s.phone(device(1))
 	// Of the other phone the LSC has left, and nobody knows whether it has come.
-	_, err = s.AddIssued(s.ctx, s.phone(device(2)).Last.Ref, i.lsc(device(2), newKey(s.t)))
+	_, err = s.AddIssued(s.ctx, s.phone(device(2)).Last.Ref, nil, i.lsc(device(2), newKey(s.t)))
 	s.must(err)
 	done := s.rollBack(id, 2)
 	s.equal("reason", []string{done.Kept[0].Reason, done.Kept[1].Reason}, []string{"an LSC was issued to it since", "an LSC was issued to it since"})

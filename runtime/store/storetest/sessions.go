@@ -32,7 +32,7 @@ func sessionSuccess(s *suite) {
 	s.equal("string while it runs", began.AuthString, phone.AuthString)
 
 	certificate := newIssuer(s.t, "CAPF").lsc(device(1), newKey(s.t))
-	id, err := s.AddIssued(s.ctx, phone.Last.Ref, certificate)
+	id, err := s.AddIssued(s.ctx, phone.Last.Ref, nil, certificate)
 	s.must(err)
 	certificate.ID, certificate.Device, certificate.Kind, certificate.State, certificate.Source = id, device(1), capf.LSC, capf.CertificateIssued, capf.SourceIssued
 	certificate.Operation, certificate.RecordedAt = phone.Last.Ref.ID, s.clock.Now()
@@ -114,11 +114,11 @@ func sessionDeadline(s *suite) {
 	i := newIssuer(s.t, "CAPF")
 	s.clock.Advance(time.Hour)
 	s.must(s.BeginOperation(s.ctx, device(1), phone.Last.Ref, s.info("here")))
-	id, err := s.AddIssued(s.ctx, phone.Last.Ref, i.lsc(device(1), newKey(s.t)))
+	id, err := s.AddIssued(s.ctx, phone.Last.Ref, nil, i.lsc(device(1), newKey(s.t)))
 	s.must(err)
 	s.clock.Advance(time.Second)
 	s.wantCode(s.BeginOperation(s.ctx, device(1), phone.Last.Ref, s.info("here")), capf.CodeSuperseded)
-	_, err = s.AddIssued(s.ctx, phone.Last.Ref, i.lsc(device(1), newKey(s.t)))
+	_, err = s.AddIssued(s.ctx, phone.Last.Ref, nil, i.lsc(device(1), newKey(s.t)))
 	s.wantCode(err, capf.CodeSuperseded)
 	// The phone has the certificate and says so: that is recorded, late or not.
 	s.must(s.EndOperation(s.ctx, device(1), phone.Last.Ref, s.success(capf.Outcome{Confirmed: id})))
@@ -130,7 +130,7 @@ func sessionEnded(s *suite) {
 	s.must(s.EndOperation(s.ctx, device(1), phone.Last.Ref, s.success(capf.Outcome{})))
 	next := s.pend(device(1), capf.OperationInstall)
 	s.wantCode(s.BeginOperation(s.ctx, device(1), phone.Last.Ref, s.info("here")), capf.CodeSuperseded)
-	_, err := s.AddIssued(s.ctx, phone.Last.Ref, newIssuer(s.t, "CAPF").lsc(device(1), newKey(s.t)))
+	_, err := s.AddIssued(s.ctx, phone.Last.Ref, nil, newIssuer(s.t, "CAPF").lsc(device(1), newKey(s.t)))
 	s.wantCode(err, capf.CodeSuperseded)
 	s.wantCode(s.EndOperation(s.ctx, device(1), phone.Last.Ref, s.success(capf.Outcome{})), capf.CodeSuperseded)
 	s.equal("phone", s.phone(device(1)), func() capf.Phone { next.LastResult = given(capf.ResultSuccess); return next }())

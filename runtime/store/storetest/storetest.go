@@ -29,7 +29,7 @@ type Phones interface {
 // Sessions is what happens while phones call.
 type Sessions interface {
 	BeginOperation(ctx context.Context, device string, ref capf.OperationRef, info capf.SessionInfo) error
-	AddIssued(ctx context.Context, ref capf.OperationRef, certificate capf.Certificate) (int64, error)
+	AddIssued(ctx context.Context, ref capf.OperationRef, presented *capf.Presented, certificate capf.Certificate) (int64, error)
 	PublicKeyOwner(ctx context.Context, keySHA256 string) (device string, found bool, err error)
 	EndOperation(ctx context.Context, device string, ref capf.OperationRef, outcome capf.Outcome) error
 	ReleaseOperation(ctx context.Context, ref capf.OperationRef, instance string, result capf.Result) error

@@ -144,7 +144,7 @@ func renewalsMany(s *suite) {
 func (s *suite) enrolUntil(i *issuer, device string, until time.Time) {
 	s.t.Helper()
 	ref := s.pend(device, capf.OperationInstall).Last.Ref
-	id, err := s.AddIssued(s.ctx, ref, i.read(i.sign(device, newKey(s.t), i.certificate, until)))
+	id, err := s.AddIssued(s.ctx, ref, nil, i.read(i.sign(device, newKey(s.t), i.certificate, until)))
 	s.must(err)
 	s.must(s.EndOperation(s.ctx, device, ref, s.success(capf.Outcome{Confirmed: id, LSC: capf.LSCInstalled})))
 }
