@@ -2,6 +2,8 @@ package capf
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -34,7 +36,7 @@ type Certificate struct {
 	NotAfter  time.Time
 	DER       []byte
 	SHA256    string // of DER, hex
-	KeySHA256 string // of the SubjectPublicKeyInfo, hex
+	KeySHA256 string // KeyIdentity of the public key
 
 	Operation    int64 // the operation that issued or fetched it, 0 for none
 	RecordedAt   time.Time
@@ -52,8 +54,24 @@ func ReadCertificate(der []byte) (Certificate, error) {
 	return Certificate{
 		Serial: FormatSerial(parsed.SerialNumber), Subject: parsed.Subject.String(), Issuer: parsed.Issuer.String(),
 		NotBefore: parsed.NotBefore.UTC(), NotAfter: parsed.NotAfter.UTC(), DER: der,
-		SHA256: HexSHA256(der), KeySHA256: HexSHA256(parsed.RawSubjectPublicKeyInfo),
+		SHA256: HexSHA256(der), KeySHA256: KeyIdentity(parsed.PublicKey, parsed.RawSubjectPublicKeyInfo),
 	}, nil
+}
+
+// KeyIdentity is what a public key is known by: the SHA-256, in hex, over its modulus, or over its curve and the
+// x-coordinate of its point. All keys of one identity are one: whoever has the private key of an RSA key can give it
+// another exponent, and the negated point is the key of the negated number. Of a kind that no phone has, the key is
+// taken as it is encoded (SubjectPublicKeyInfo).
+func KeyIdentity(key crypto.PublicKey, encoded []byte) string {
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		return HexSHA256(append([]byte("RSA\x00"), key.N.Bytes()...))
+	case *ecdsa.PublicKey:
+		if point, err := key.Bytes(); err == nil { // 4, then x, then y
+			return HexSHA256(append([]byte("EC "+key.Params().Name+"\x00"), point[1:(len(point)+1)/2]...))
+		}
+	}
+	return HexSHA256(encoded)
 }
 
 // FormatSerial writes a serial number as lower-case hex with whole bytes and without separators.

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -126,13 +125,13 @@ func (k *ofKeys[T]) get(directory string, read func() (T, error)) (T, error) {
 	return known, nil
 }
 
-// IsOwnKey reports whether a public key (SubjectPublicKeyInfo) is CAPF's: in force, next or past.
-func (i *identity) IsOwnKey(publicKey []byte) (bool, error) {
+// IsOwnKey reports whether a public key (capf.KeyIdentity) is CAPF's: in force, next or past.
+func (i *identity) IsOwnKey(keySHA256 string) (bool, error) {
 	certificates, err := i.own.get(i.directory, func() ([]*x509.Certificate, error) { return ca.Certificates(i.directory) })
 	if err != nil {
 		return false, err
 	}
-	isOf := func(one *x509.Certificate) bool { return bytes.Equal(one.RawSubjectPublicKeyInfo, publicKey) }
+	isOf := func(one *x509.Certificate) bool { return capf.KeyIdentity(one.PublicKey, one.RawSubjectPublicKeyInfo) == keySHA256 }
 	return slices.ContainsFunc(certificates, isOf) || isOf(i.Certificate()), nil
 }
 

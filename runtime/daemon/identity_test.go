@@ -108,7 +108,7 @@ func TestOwnKeys(t *testing.T) {
 	identity := a.opened(slog.New(slog.DiscardHandler))
 	own := func(authority *ca.Authority) bool {
 		t.Helper()
-		is, err := identity.IsOwnKey(authority.Certificate.RawSubjectPublicKeyInfo)
+		is, err := identity.IsOwnKey(capf.KeyIdentity(authority.Certificate.PublicKey, authority.Certificate.RawSubjectPublicKeyInfo))
 		if err != nil {
 			t.Fatal(err)
 		}

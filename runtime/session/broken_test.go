@@ -3,9 +3,6 @@ package session_test
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -232,33 +229,6 @@ func TestSilentConnections(t *testing.T) {
 		}
 		if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("still open: %v", err)
-		}
-	}
-}
-
-// Public keys that are CAPF's own or another device's are refused, and nothing is issued.
-func TestKeysOfOthersAreRefused(t *testing.T) {
-	s := newService(t, usual())
-	shared, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys := func(key crypto.Signer) phone.KeySource {
-		return func(context.Context, string, capf.KeySize) (crypto.Signer, error) { return key, nil }
-	}
-	const other = "SEP0011223344AB"
-	s.pending(other, capf.OperationInstall, capf.RSA2048)
-	config := s.config(other)
-	config.Keys = keys(shared)
-	if outcome := s.call(config); outcome.Err != nil {
-		t.Fatal(outcome.Err)
-	}
-	for name, key := range map[string]crypto.Signer{"CAPF's own": s.server.Certificate.PrivateKey.(crypto.Signer), "another device's": shared} {
-		s.pending(device, capf.OperationInstall, capf.RSA2048)
-		config := s.config(device)
-		config.Keys = keys(key)
-		if outcome := s.call(config); outcome.Err == nil || s.status(device) != capf.StatusFailed || len(s.certificates(device)) != 0 {
-			t.Errorf("%s: %v, status %s", name, outcome.Err, s.status(device))
 		}
 	}
 }

@@ -3,6 +3,8 @@ package session
 import (
 	"bytes"
 	"crypto/tls"
+
+	"capf/runtime/capf"
 )
 
 // Identities gives the CAPF identity where it may change while phones are served: a successor of the CAPF
@@ -11,8 +13,8 @@ type Identities interface {
 	// Current gives the certificate for handshakes, and who signs LSCs under it, as they are in force now. A
 	// connection asks once and keeps both to its end.
 	Current() (tls.Certificate, Issuer)
-	// IsOwnKey reports whether a public key (SubjectPublicKeyInfo) is CAPF's: in force, next or past.
-	IsOwnKey(publicKey []byte) (bool, error)
+	// IsOwnKey reports whether a public key (capf.KeyIdentity) is CAPF's: in force, next or past.
+	IsOwnKey(keySHA256 string) (bool, error)
 }
 
 // fixed is the identity of a server that keeps one.
@@ -20,9 +22,9 @@ type fixed struct{ server *Server }
 
 func (f fixed) Current() (tls.Certificate, Issuer) { return f.server.Certificate, f.server.Issuer }
 
-func (f fixed) IsOwnKey(publicKey []byte) (bool, error) {
+func (f fixed) IsOwnKey(keySHA256 string) (bool, error) {
 	leaf := f.server.Certificate.Leaf
-	return leaf != nil && bytes.Equal(leaf.RawSubjectPublicKeyInfo, publicKey), nil
+	return leaf != nil && capf.KeyIdentity(leaf.PublicKey, leaf.RawSubjectPublicKeyInfo) == keySHA256, nil
 }
 
 func (s *Server) identities() Identities {

@@ -22,7 +22,7 @@ func (s *session) install(ctx context.Context) (capf.Outcome, error) {
 	if err != nil {
 		return failed(capf.ResultFailed, err.Error()), nil
 	}
-	known, problem, err := s.checkOwner(ctx, encoded)
+	known, problem, err := s.checkOwner(ctx, capf.KeyIdentity(key, encoded))
 	if err != nil || problem != nil {
 		return outcomeOf(problem), err
 	}
@@ -79,8 +79,8 @@ func outcomeOf(problem *capf.Outcome) capf.Outcome {
 
 // checkOwner refuses a key that stands in another certificate than this phone's own, and reports whether it
 // stands in one of those.
-func (s *session) checkOwner(ctx context.Context, encoded []byte) (known bool, problem *capf.Outcome, err error) {
-	own, err := s.server.identities().IsOwnKey(encoded)
+func (s *session) checkOwner(ctx context.Context, keySHA256 string) (known bool, problem *capf.Outcome, err error) {
+	own, err := s.server.identities().IsOwnKey(keySHA256)
 	if err != nil {
 		return false, nil, err
 	}
@@ -88,7 +88,7 @@ func (s *session) checkOwner(ctx context.Context, encoded []byte) (known bool, p
 		outcome := failed(capf.ResultFailed, "the phone sent CAPF's own public key")
 		return false, &outcome, nil
 	}
-	owner, found, err := s.server.Operations.PublicKeyOwner(ctx, capf.HexSHA256(encoded))
+	owner, found, err := s.server.Operations.PublicKeyOwner(ctx, keySHA256)
 	if err != nil || !found || owner == s.device {
 		return found, nil, err
 	}

@@ -115,7 +115,8 @@ func newProvider(pool *sql.DB) (*goose.Provider, error) {
 		return nil, err
 	}
 	return goose.NewProvider(goose.DialectSQLite3, pool, files,
-		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true),
+		goose.WithGoMigrations(goose.NewGoMigration(keysByIdentity, &goose.GoFunc{RunTx: identifyKeys}, nil)))
 }
 
 // knownVersion gives the number of the newest migration.
@@ -124,7 +125,7 @@ func knownVersion() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var newest int64
+	newest := int64(keysByIdentity)
 	for _, file := range files {
 		version, err := goose.NumericComponent(file)
 		if err != nil {
