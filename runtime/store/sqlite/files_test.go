@@ -208,6 +208,7 @@ func atVersion(t testing.TB, path string, version int64) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
+	pool.SetMaxOpenConns(1)
 	provider, err := newProvider(pool)
 	if err != nil {
 		t.Fatal(err)

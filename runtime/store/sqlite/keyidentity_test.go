@@ -19,6 +19,9 @@ import (
 	"capf/runtime/capf"
 )
 
+// keysByIdentity is the schema that has keys by their identity.
+const keysByIdentity = 20
+
 // certificateOf is one for a key.
 func certificateOf(t testing.TB, name string, key crypto.Signer) capf.Certificate {
 	t.Helper()

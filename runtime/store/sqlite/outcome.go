@@ -53,7 +53,7 @@ func (s *Store) EndOperation(ctx context.Context, device string, ref capf.Operat
 
 // writeOutcome brings certificates and phone up to what the phone has shown.
 func writeOutcome(tx *store.Statements, operation capf.OperationRecord, outcome capf.Outcome) error {
-	current, proved, err := confirm(tx, operation, outcome)
+	current, proved, err := confirm(tx, operation, &outcome)
 	if err != nil {
 		return err
 	}
@@ -72,18 +72,22 @@ func writeOutcome(tx *store.Statements, operation capf.OperationRecord, outcome 
 }
 
 // confirm records the certificates of the outcome. It gives the LSC that the phone is known to hold, 0
-// for none, and whether that became known only now.
-func confirm(tx *store.Statements, operation capf.OperationRecord, outcome capf.Outcome) (current int64, proved bool, err error) {
+// for none, and whether that became known only now. Of a phone that has installed a revoked one it is known only that
+// it may have to be deleted.
+func confirm(tx *store.Statements, operation capf.OperationRecord, outcome *capf.Outcome) (current int64, proved bool, err error) {
 	if outcome.Confirmed != 0 {
-		if current, proved, err = confirmIssued(tx, operation.Device, outcome); err != nil {
+		if current, proved, err = confirmIssued(tx, operation.Device, *outcome); err != nil {
 			return 0, false, err
 		}
 	}
 	for _, seen := range outcome.Seen {
 		seen.Device, seen.Operation = operation.Device, operation.Ref.ID
-		id, isNew, err := recordSeen(tx, seen, outcome)
+		id, isNew, err := recordSeen(tx, seen, *outcome)
 		if err != nil {
 			return 0, false, err
+		}
+		if seen.Kind == capf.LSC && id == 0 && outcome.LSC == capf.LSCInstalled {
+			outcome.LSC = capf.LSCUnknown
 		}
 		if seen.Kind == capf.LSC && id != 0 {
 			current, proved = id, proved || isNew

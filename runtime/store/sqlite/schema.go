@@ -109,14 +109,17 @@ func migrateSchema(ctx context.Context, options Options) (err error) {
 	return nil
 }
 
+// newProvider wants a pool of one connection.
 func newProvider(pool *sql.DB) (*goose.Provider, error) {
+	if err := teach(pool); err != nil {
+		return nil, err
+	}
 	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
 		return nil, err
 	}
 	return goose.NewProvider(goose.DialectSQLite3, pool, files,
-		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true),
-		goose.WithGoMigrations(goose.NewGoMigration(keysByIdentity, &goose.GoFunc{RunTx: identifyKeys}, nil)))
+		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
 }
 
 // knownVersion gives the number of the newest migration.
@@ -125,7 +128,7 @@ func knownVersion() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	newest := int64(keysByIdentity)
+	var newest int64
 	for _, file := range files {
 		version, err := goose.NumericComponent(file)
 		if err != nil {

@@ -140,6 +140,14 @@ func certificateRevokedReturned(s *suite) {
 	s.troubleshoot(device(1), capf.Outcome{Seen: []capf.Certificate{old}})
 	s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})
 	s.equal("LSC", s.phone(device(1)).LSC, &held)
+	// What the phone has installed is no LSC that counts.
+	s.troubleshoot(device(1), capf.Outcome{Seen: []capf.Certificate{old}, LSC: capf.LSCInstalled})
+	s.equal("states", s.states(device(1)), []string{"revoked superseded", "confirmed"})
+	phone := s.phone(device(1))
+	s.equal("LSC status", phone.LSCStatus(s.clock.Now()), capf.LSCUnknown)
+	if phone.LSC != nil {
+		s.t.Errorf("the phone has an LSC: %+v", phone.LSC)
+	}
 }
 
 func certificateSeen(s *suite) {
