@@ -131,7 +131,9 @@ func (i *identity) IsOwnKey(keySHA256 string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	isOf := func(one *x509.Certificate) bool { return capf.KeyIdentity(one.PublicKey, one.RawSubjectPublicKeyInfo) == keySHA256 }
+	isOf := func(one *x509.Certificate) bool {
+		return capf.KeyIdentity(one.PublicKey, one.RawSubjectPublicKeyInfo) == keySHA256
+	}
 	return slices.ContainsFunc(certificates, isOf) || isOf(i.Certificate()), nil
 }
 
