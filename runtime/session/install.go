@@ -77,8 +77,8 @@ func outcomeOf(problem *capf.Outcome) capf.Outcome {
 	return *problem
 }
 
-// checkOwner refuses a key that stands in another certificate than this phone's own, and reports whether it
-// stands in one of those.
+// checkOwner refuses a key that is in another certificate than this phone's own, and reports whether it
+// is in one of those.
 func (s *session) checkOwner(ctx context.Context, keySHA256 string) (known bool, problem *capf.Outcome, err error) {
 	own, err := s.server.identities().IsOwnKey(keySHA256)
 	if err != nil {

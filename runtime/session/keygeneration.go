@@ -102,8 +102,8 @@ func (s *session) receivePastProgress(deadline time.Time) (wire.Message, error) 
 			return message, err
 		}
 		if !s.progress.takes(time.Now()) {
-			return wire.Message{}, &capf.Error{Code: capf.CodePeer, Message: fmt.Sprintf("the phone says too often that it is making keys: more than %d times at once and once a second",
-				progressAtOnce)}
+			return wire.Message{}, &capf.Error{Code: capf.CodePeer,
+				Message: fmt.Sprintf("the phone says too often that it is making keys: more than %d times at once and once a second", progressAtOnce)}
 		}
 	}
 }

@@ -29,8 +29,8 @@ func (l *stringLocks) of(device string) *sync.Mutex {
 }
 
 // authenticateByString compares what the user typed with the string of the operation, unless too many wrong
-// ones came before (B, "Wrong strings"). A refusal that compares nothing is recorded without the lock, so that a flood of them
-// holds up nobody.
+// ones came before (B, "Wrong strings"). A refusal that compares nothing is recorded without the lock, so that a
+// flood of them holds up nobody.
 func (s *session) authenticateByString(ctx context.Context, response wire.AuthenticationResponse) error {
 	barred, err := s.isBarred(ctx)
 	if err == nil && barred == "" {

@@ -49,6 +49,7 @@ func TestQueriesGoByAnIndex(t *testing.T) {
 		"page of a prefix":  {page, append([]any{""}, pageArguments...), "SEARCH p USING PRIMARY KEY (device>? AND device<?)"},
 		"page of one":       {whole, append([]any{""}, wholeArguments...), "SEARCH p USING PRIMARY KEY (device=?)"},
 		"key owner":         {selectKeyOwner, []any{"x"}, "certificates_key (key_sha256=?)"},
+		"what is withdrawn": {selectWithdrawn, []any{"x", "x", "lsc", "x", "x"}, "anchors_once (kind=? AND sha256=?)"},
 		"certificates":      {pageOfAll, []any{0, 1}, "INTEGER PRIMARY KEY (rowid>?)"},
 		"late operations":   {selectLate, []any{1, 1, "x"}, "operations_deadline (completes_by<?)"},
 		"late ones counted": {countLate, []any{1}, "COVERING INDEX operations_deadline (completes_by<?)"},

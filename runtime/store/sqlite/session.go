@@ -68,7 +68,7 @@ func judgePresented(tx *store.Statements, device string, presented *capf.Present
 	case revoked:
 		return &capf.Error{Code: capf.CodeAuthentication, Message: fmt.Sprintf("the phone's %s is revoked", kind)}
 	case removed:
-		return &capf.Error{Code: capf.CodeAuthentication, Message: fmt.Sprintf("the trust anchor of the phone's %s is removed", kind)}
+		return &capf.Error{Code: capf.CodeAuthentication, Message: fmt.Sprintf("the trust anchor of the phone's %s was removed", kind)}
 	}
 	return nil
 }
