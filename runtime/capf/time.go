@@ -1,6 +1,7 @@
 package capf
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -23,4 +24,16 @@ func ParseTime(text string) (time.Time, error) {
 			Hint: "write it as 2026-01-31T22:00:00Z (RFC 3339)"}
 	}
 	return t.UTC().Truncate(time.Second), nil
+}
+
+// Wait waits for so long. It returns early, with the context's error, where that ends.
+func Wait(ctx context.Context, duration time.Duration) error {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,6 +17,8 @@ import (
 
 	"capf/runtime/capf"
 )
+
+// The handshake, and what it goes by.
 
 // failHandshake counts and keeps a handshake that came to nothing, unless the service is about to stop.
 func (v *view) failHandshake(ctx context.Context, kind capf.HandshakeFailureKind, err error) {
@@ -131,4 +135,124 @@ func (s *Server) HandshakeFailures(address string) []capf.HandshakeFailures {
 		}
 	}
 	return all
+}
+
+// cipherSuites are offered up to TLS 1.2, best first. The last three are what phones of the CallManager
+// 4.1 era speak: RSA key exchange with AES or 3DES in CBC mode [P].
+var cipherSuites = []uint16{
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_RSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_RSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA,
+}
+
+// tlsConfig is the server's side of a handshake: its certificate alone, no certificate of the phone [C].
+func (s *Server) tlsConfig() *tls.Config {
+	return &tls.Config{
+		Certificates: []tls.Certificate{s.Certificate},
+		MinVersion:   s.Settings.MinTLS,
+		MaxVersion:   maxTLS(s.Certificate),
+		CipherSuites: cipherSuites,
+		// A phone calls once and is done: a ticket would cost records and be used by nobody.
+		SessionTicketsDisabled: true,
+		// A message must leave in one record [P].
+		DynamicRecordSizingDisabled: true,
+		// What is said here is worth nothing once the session is over, so no hybrid key exchange,
+		// which would double the handshake's bytes.
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
+	}
+}
+
+// maxTLS is the highest version that a certificate's key can sign for; 0: whatever there is. TLS 1.3 knows RSA
+// signatures with PSS only, which not every token can make.
+func maxTLS(certificate tls.Certificate) uint16 {
+	schemes := certificate.SupportedSignatureAlgorithms
+	if schemes != nil && !slices.Contains(schemes, tls.PSSWithSHA256) {
+		return tls.VersionTLS12
+	}
+	return 0
+}
+
+// SplitsRecords tries, over a pipe, whether a message of this program leaves in two TLS records at TLS 1.0
+// with a CBC suite, as it does when it was built without the overlay. Phones of the 79xx family stall then.
+func SplitsRecords(certificate tls.Certificate) (bool, error) {
+	near, far := net.Pipe()
+	counted := &recordCounter{Conn: near}
+	server := (&Server{Certificate: certificate, Settings: Settings{MinTLS: tls.VersionTLS10}}).tlsConfig()
+	failed := make(chan error, 1)
+	go func() {
+		conn := tls.Server(counted, server)
+		err := conn.Handshake()
+		if err == nil {
+			counted.applicationData = 0
+			_, err = conn.Write(make([]byte, 16))
+		}
+		failed <- err
+		_ = near.Close()
+	}()
+	client := tls.Client(far, &tls.Config{
+		// It is our own certificate, over a pipe in this process.
+		InsecureSkipVerify: true,
+		MinVersion:         tls.VersionTLS10, MaxVersion: tls.VersionTLS10,
+		// The second is for keys in tokens that cannot decrypt.
+		CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA},
+	})
+	defer far.Close()
+	if err := far.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return false, fmt.Errorf("try a handshake at TLS 1.0: %w", err)
+	}
+	for got := 0; got < 16; {
+		n, err := client.Read(make([]byte, 16))
+		if err != nil {
+			return false, fmt.Errorf("try a handshake at TLS 1.0: %w", err)
+		}
+		got += n
+	}
+	if err := <-failed; err != nil {
+		return false, fmt.Errorf("try a handshake at TLS 1.0: %w", err)
+	}
+	return counted.applicationData > 1, nil
+}
+
+// recordCounter counts the application-data records that are written through it. crypto/tls writes whole
+// records, one or more a call.
+type recordCounter struct {
+	net.Conn
+	applicationData int
+}
+
+const (
+	recordHeader          = 5
+	recordApplicationData = 23
+)
+
+func (c *recordCounter) Write(b []byte) (int, error) {
+	for rest := b; len(rest) >= recordHeader; {
+		if rest[0] == recordApplicationData {
+			c.applicationData++
+		}
+		length := recordHeader + int(rest[3])<<8 + int(rest[4])
+		rest = rest[min(length, len(rest)):]
+	}
+	return c.Conn.Write(b)
+}
+
+func tlsName(version uint16) string {
+	switch version {
+	case tls.VersionTLS10:
+		return "1.0"
+	case tls.VersionTLS11:
+		return "1.1"
+	case tls.VersionTLS12:
+		return "1.2"
+	case tls.VersionTLS13:
+		return "1.3"
+	}
+	return fmt.Sprintf("0x%04x", version)
 }
