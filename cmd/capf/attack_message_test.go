@@ -235,7 +235,7 @@ type certificatesThatLeft struct {
 }
 
 func (c *certificatesThatLeft) add(device string, message wire.Message) error {
-	request, _, err := wire.DecodeStoreCertificateRequest(message)
+	request, _, err := wire.Read[wire.StoreCertificateRequest](message)
 	c.guard.Lock()
 	defer c.guard.Unlock()
 	c.devices, c.ders = append(c.devices, device), append(c.ders, request.Certificate)

@@ -274,7 +274,7 @@ func (s *talk) ended() (reason wire.Optional[wire.Reason], err error) {
 	if err != nil || closed {
 		return reason, err
 	}
-	end, _, err := wire.DecodeEndSession(message)
+	end, _, err := wire.Read[wire.EndSession](message)
 	if err != nil {
 		return reason, fmt.Errorf("the service goes on: %w", err)
 	}

@@ -119,7 +119,7 @@ func (w *wireTap) Handle(_ context.Context, record slog.Record) error {
 }
 
 func (w *wireTap) add(message wire.Message) {
-	request, _, err := wire.DecodeStoreCertificateRequest(message)
+	request, _, err := wire.Read[wire.StoreCertificateRequest](message)
 	if err != nil {
 		w.t.Error(err)
 		return

@@ -13,7 +13,7 @@ import (
 // generateKey makes a key pair and sends its public key. The pair stays in memory: it replaces the one in
 // flash only together with its certificate.
 func (s *session) generateKey(ctx context.Context, m wire.Message) error {
-	request, skipped, err := wire.DecodeKeyGenerationRequest(m)
+	request, skipped, err := wire.Read[wire.KeyGenerationRequest](m)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (s *session) sendPublicKey(ctx context.Context, size capf.KeySize) error {
 // storeCertificate puts a certificate into flash, if it is one for this phone and its new key, and only
 // then says so.
 func (s *session) storeCertificate(ctx context.Context, m wire.Message) error {
-	request, skipped, err := wire.DecodeStoreCertificateRequest(m)
+	request, skipped, err := wire.Read[wire.StoreCertificateRequest](m)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (s *session) checkCertificate(request wire.StoreCertificateRequest) (*x509.
 // fetchCertificate shows the LSC or the MIC. That a phone without the certificate asked for answers with
 // reason 7 is a choice of the simulation: the reason is not known.
 func (s *session) fetchCertificate(ctx context.Context, m wire.Message) error {
-	request, skipped, err := wire.DecodeFetchCertificateRequest(m)
+	request, skipped, err := wire.Read[wire.FetchCertificateRequest](m)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *session) fetchCertificate(ctx context.Context, m wire.Message) error {
 // deleteCertificate removes the LSC; a MIC is never deleted. That a phone without an LSC answers with
 // success is a choice of the simulation: a repeated request finds what it wants.
 func (s *session) deleteCertificate(ctx context.Context, m wire.Message) error {
-	request, skipped, err := wire.DecodeDeleteCertificateRequest(m)
+	request, skipped, err := wire.Read[wire.DeleteCertificateRequest](m)
 	if err != nil {
 		return err
 	}

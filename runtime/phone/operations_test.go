@@ -40,7 +40,7 @@ func TestFetch(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				response, _, err := wire.DecodeFetchCertificateResponse(m)
+				response, _, err := wire.Read[wire.FetchCertificateResponse](m)
 				if err != nil || !bytes.Equal(response.Certificate, test.want) || (response.Reason == wire.Some(wire.ReasonSuccess)) != (test.want != nil) {
 					return fmt.Errorf("%v, error %v", m, err)
 				}
@@ -81,7 +81,7 @@ func TestDelete(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				response, _, err := wire.DecodeDeleteCertificateResponse(m)
+				response, _, err := wire.Read[wire.DeleteCertificateResponse](m)
 				if err != nil || response.Reason != wire.Some(test.reason) {
 					return fmt.Errorf("%v, error %v", m, err)
 				}

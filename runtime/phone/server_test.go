@@ -137,7 +137,7 @@ func (c *call) authenticate() (wire.AuthenticationResponse, error) {
 	if err != nil {
 		return wire.AuthenticationResponse{}, err
 	}
-	response, _, err := wire.DecodeAuthenticationResponse(m)
+	response, _, err := wire.Read[wire.AuthenticationResponse](m)
 	return response, err
 }
 
@@ -150,7 +150,7 @@ func (c *call) publicKey(request wire.KeyGenerationRequest) (wire.KeyGenerationR
 	if err != nil {
 		return wire.KeyGenerationResponse{}, err
 	}
-	response, _, err := wire.DecodeKeyGenerationResponse(m)
+	response, _, err := wire.Read[wire.KeyGenerationResponse](m)
 	return response, err
 }
 
@@ -177,7 +177,7 @@ func (c *call) store(der []byte) (wire.Reason, error) {
 	if err != nil {
 		return 0, err
 	}
-	response, _, err := wire.DecodeStoreCertificateResponse(m)
+	response, _, err := wire.Read[wire.StoreCertificateResponse](m)
 	return response.Reason.Value, err
 }
 

@@ -92,7 +92,7 @@ func (s *session) authenticate(ctx context.Context, m wire.Message) error {
 	if s.authenticated {
 		return errors.New("a second authentication request came")
 	}
-	_, skipped, err := wire.DecodeAuthenticationRequest(m)
+	_, skipped, err := wire.Read[wire.AuthenticationRequest](m)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *session) authenticate(ctx context.Context, m wire.Message) error {
 
 // end reads how the server ended the session, and judges it.
 func (s *session) end(m wire.Message) error {
-	view, skipped, err := wire.DecodeEndSession(m)
+	view, skipped, err := wire.Read[wire.EndSession](m)
 	if err != nil {
 		return err
 	}

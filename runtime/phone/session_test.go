@@ -286,7 +286,7 @@ func TestLogHidesAuthenticationString(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		response, _, err := wire.DecodeAuthenticationResponse(m)
+		response, _, err := wire.Read[wire.AuthenticationResponse](m)
 		if err != nil || !response.Password.Equal("47110815") {
 			return fmt.Errorf("%v, error %v", m, err)
 		}

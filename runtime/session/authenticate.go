@@ -46,7 +46,7 @@ func (s *session) askIdentity() (wire.AuthenticationResponse, error) {
 	if err != nil {
 		return wire.AuthenticationResponse{}, err
 	}
-	response, unknown, err := wire.DecodeAuthenticationResponse(message)
+	response, unknown, err := wire.Read[wire.AuthenticationResponse](message)
 	s.skipped(unknown)
 	return response, err
 }

@@ -153,7 +153,7 @@ func TestBadInput(t *testing.T) {
 		}
 		end, err := wire.ReadMessage(conn, wire.MaxElements)
 		if err == nil {
-			view, _, err := wire.DecodeEndSession(end)
+			view, _, err := wire.Read[wire.EndSession](end)
 			if err != nil || view.Reason.Value != wire.ReasonRefused {
 				t.Errorf("%s: the service answers %v, %v", name, end, err)
 			}

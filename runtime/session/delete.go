@@ -17,7 +17,7 @@ func (s *session) deleteLSC() (capf.Outcome, error) {
 	if err != nil {
 		return capf.Outcome{}, err
 	}
-	response, unknown, err := wire.DecodeDeleteCertificateResponse(message)
+	response, unknown, err := wire.Read[wire.DeleteCertificateResponse](message)
 	s.skipped(unknown)
 	if err != nil {
 		return capf.Outcome{}, err

@@ -122,7 +122,7 @@ func (s *session) store(der []byte, id int64) (capf.Outcome, error) {
 	if err != nil {
 		return capf.Outcome{}, err
 	}
-	response, unknown, err := wire.DecodeStoreCertificateResponse(message)
+	response, unknown, err := wire.Read[wire.StoreCertificateResponse](message)
 	s.skipped(unknown)
 	if err != nil {
 		return capf.Outcome{}, err

@@ -75,7 +75,7 @@ func (s *session) awaitKey() (wire.KeyGenerationResponse, error) {
 	if err != nil {
 		return wire.KeyGenerationResponse{}, err
 	}
-	response, unknown, err := wire.DecodeKeyGenerationResponse(message)
+	response, unknown, err := wire.Read[wire.KeyGenerationResponse](message)
 	s.skipped(unknown)
 	s.unanswered--
 	return response, err

@@ -94,7 +94,7 @@ func compare(t *testing.T, got wire.Message, recorded []byte) {
 		t.Fatal(err)
 	}
 	if want.Command == wire.CommandStoreCertificateRequest {
-		view, _, err := wire.DecodeStoreCertificateRequest(got)
+		view, _, err := wire.Read[wire.StoreCertificateRequest](got)
 		if err != nil || len(view.Certificate) == 0 || len(got.Elements) != len(want.Elements) || got.Elements[0].Tag != want.Elements[0].Tag {
 			t.Errorf("got %v, want %v; %v", got, want, err)
 		}

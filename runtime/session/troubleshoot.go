@@ -44,7 +44,7 @@ func (s *session) fetch(ctx context.Context, kind capf.CertificateKind, outcome 
 	if err != nil {
 		return err
 	}
-	response, unknown, err := wire.DecodeFetchCertificateResponse(message)
+	response, unknown, err := wire.Read[wire.FetchCertificateResponse](message)
 	s.skipped(unknown)
 	if err != nil {
 		return err

@@ -91,39 +91,30 @@ func decodeHeader(b []byte) (Message, int, error) {
 	return m, int(binary.BigEndian.Uint16(b[6:8])), nil
 }
 
-// decodeElements reads all elements. It walks twice, so that the slice has the size it needs and a message
-// with too many elements costs nothing.
+// decodeElements reads the elements that follow the header of a message. Those past the most allowed are
+// counted only: a message with too many of them costs nothing.
 func decodeElements(command Command, b []byte) ([]Element, error) {
+	var elements []Element
 	count := 0
-	err := walkElements(command, b, func(Tag, []byte) { count++ })
-	if err != nil || count == 0 {
-		return nil, err
+	for offset := 0; offset < len(b); count++ {
+		rest := b[offset:]
+		if len(rest) < elementHeader {
+			return nil, &MalformedError{Command: command, Offset: HeaderSize + offset, Problem: "element without its length"}
+		}
+		tag, length := Tag(rest[0]), int(binary.BigEndian.Uint16(rest[1:elementHeader]))
+		if rest = rest[elementHeader:]; length > len(rest) {
+			return nil, &MalformedError{Command: command, Offset: HeaderSize + offset, Tag: tag,
+				Problem: fmt.Sprintf("value of %d bytes where %d are left", length, len(rest))}
+		}
+		if count < MaxElementCount {
+			elements = append(elements, Element{Tag: tag, Value: rest[:length:length]})
+		}
+		offset += elementHeader + length
 	}
 	if count > MaxElementCount {
 		return nil, &LengthError{What: "elements of a message", Got: count, Max: MaxElementCount}
 	}
-	elements := make([]Element, 0, count)
-	return elements, walkElements(command, b, func(tag Tag, value []byte) {
-		elements = append(elements, Element{Tag: tag, Value: value})
-	})
-}
-
-// walkElements calls visit for each element of the bytes that follow the header of a message.
-func walkElements(command Command, b []byte, visit func(Tag, []byte)) error {
-	for offset := 0; offset < len(b); {
-		rest := b[offset:]
-		if len(rest) < elementHeader {
-			return &MalformedError{Command: command, Offset: HeaderSize + offset, Problem: "element without its length"}
-		}
-		tag, length := Tag(rest[0]), int(binary.BigEndian.Uint16(rest[1:elementHeader]))
-		if rest = rest[elementHeader:]; length > len(rest) {
-			return &MalformedError{Command: command, Offset: HeaderSize + offset, Tag: tag,
-				Problem: fmt.Sprintf("value of %d bytes where %d are left", length, len(rest))}
-		}
-		visit(tag, rest[:length:length])
-		offset += elementHeader + length
-	}
-	return nil
+	return elements, nil
 }
 
 // Format writes what [Describe] gives, whatever the verb.

@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // SHA2SignedData is what the SHA-2 signed data hold: hash algorithm (1 byte), length (2), signature. [P]
 type SHA2SignedData struct {
@@ -82,4 +85,10 @@ func cutRecord(tag Tag, b []byte) (kind byte, value, rest []byte, err error) {
 		return 0, nil, nil, malformedProof(tag, "record of %d bytes where %d are left", length, len(rest))
 	}
 	return kind, rest[:length], rest[length:], nil
+}
+
+// malformedProof is a proof of possession that cannot be read.
+func malformedProof(tag Tag, format string, arguments ...any) error {
+	return &MalformedError{Command: CommandAuthenticationResponse, Tag: tag,
+		Problem: fmt.Sprintf(format, arguments...)}
 }

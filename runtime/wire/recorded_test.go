@@ -65,29 +65,29 @@ type view interface {
 func decodeView(m Message) (view, []Element, error) {
 	switch m.Command {
 	case CommandAuthenticationRequest:
-		return asView(DecodeAuthenticationRequest(m))
+		return asView(Read[AuthenticationRequest](m))
 	case CommandAuthenticationResponse:
-		return asView(DecodeAuthenticationResponse(m))
+		return asView(Read[AuthenticationResponse](m))
 	case CommandKeyGenerationRequest:
-		return asView(DecodeKeyGenerationRequest(m))
+		return asView(Read[KeyGenerationRequest](m))
 	case CommandKeyGenerationResponse:
-		return asView(DecodeKeyGenerationResponse(m))
+		return asView(Read[KeyGenerationResponse](m))
 	case CommandRequestInProgress:
-		return asView(DecodeRequestInProgress(m))
+		return asView(Read[RequestInProgress](m))
 	case CommandStoreCertificateRequest:
-		return asView(DecodeStoreCertificateRequest(m))
+		return asView(Read[StoreCertificateRequest](m))
 	case CommandStoreCertificateResponse:
-		return asView(DecodeStoreCertificateResponse(m))
+		return asView(Read[StoreCertificateResponse](m))
 	case CommandFetchCertificateRequest:
-		return asView(DecodeFetchCertificateRequest(m))
+		return asView(Read[FetchCertificateRequest](m))
 	case CommandFetchCertificateResponse:
-		return asView(DecodeFetchCertificateResponse(m))
+		return asView(Read[FetchCertificateResponse](m))
 	case CommandDeleteCertificateRequest:
-		return asView(DecodeDeleteCertificateRequest(m))
+		return asView(Read[DeleteCertificateRequest](m))
 	case CommandDeleteCertificateResponse:
-		return asView(DecodeDeleteCertificateResponse(m))
+		return asView(Read[DeleteCertificateResponse](m))
 	case CommandEndSession:
-		return asView(DecodeEndSession(m))
+		return asView(Read[EndSession](m))
 	}
 	return nil, nil, nil
 }

@@ -176,7 +176,7 @@ func TestViewsRefuse(t *testing.T) {
 }
 
 func TestViewOfAnotherCommand(t *testing.T) {
-	_, _, err := DecodeAuthenticationResponse(EndSession{}.Message(1))
+	_, _, err := Read[AuthenticationResponse](EndSession{}.Message(1))
 	if _, is := errors.AsType[*CommandError](err); !is || !IsProtocol(err) ||
 		err.Error() != "end session came in place of authentication response" {
 		t.Errorf("error %v", err)
@@ -187,7 +187,7 @@ func TestSkippedElementsAreReported(t *testing.T) {
 	m := EndSession{Some(ReasonSuccess)}.Message(1)
 	more := []Element{{99, []byte("firmware")}, {99, []byte("adds")}, {TagReasonInfo, []byte("bye")}}
 	m.Elements = append(more[:2:2], m.Elements[0], more[2])
-	end, skipped, err := DecodeEndSession(m)
+	end, skipped, err := Read[EndSession](m)
 	if err != nil || end.Reason != Some(ReasonSuccess) {
 		t.Errorf("%v, error %v", end, err)
 	}
@@ -201,7 +201,7 @@ func TestTexts(t *testing.T) {
 	for _, value := range []string{"4711\x00", "4711", "4711\x00\x00\x00", "4711\x00rest"} {
 		m := Message{Command: CommandAuthenticationResponse, Elements: []Element{
 			{TagPassword, []byte(value)}, {TagDeviceName, []byte("SEP" + value)}}}
-		got, _, err := DecodeAuthenticationResponse(m)
+		got, _, err := Read[AuthenticationResponse](m)
 		if err != nil || !got.Password.Equal("4711") || got.DeviceName != "SEP4711" {
 			t.Errorf("%q: device %q, error %v", value, got.DeviceName, err)
 		}

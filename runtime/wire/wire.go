@@ -3,7 +3,7 @@
 // There are two layers. A [Message] is a message as it came: command, session ID and elements in their
 // order, unknown ones too; what [Decode] accepts, [Encode] turns back into the same bytes. Above it stand
 // typed views, one for each message whose layout is known ([AuthenticationRequest], [KeyGenerationResponse]
-// and so on): Decode… reads one from a message, its method Message writes it.
+// and so on): [Read] reads one from a message, its method Message writes it.
 //
 // The facts come from capf-protocol.md, which gathers public observations; its marks are repeated here:
 // [C] seen on the wire between a real CallManager and a real client, [P] what servers do that real phones
