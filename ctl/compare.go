@@ -3,11 +3,9 @@ package ctl
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -113,69 +111,45 @@ func (d *Difference) add(change *RecordChange, record *Record) {
 // same certificate in that role, else another certificate of that server in that role, else the same certificate in
 // another role.
 func pairRecords(first, second *File) map[*Record]*Record {
-	one, other := keysOf(first), keysOf(second)
 	pairs, taken := map[*Record]*Record{}, map[*Record]bool{}
-	for step := range pairKeys {
-		waiting := map[pairKey][]*Record{}
-		for i := range second.Records {
-			if record := &second.Records[i]; !taken[record] {
-				waiting[other[i][step]] = append(waiting[other[i][step]], record)
-			}
-		}
-		delete(waiting, pairKey{})
+	for _, alike := range likenesses {
 		for i := range first.Records {
-			record, key := &first.Records[i], one[i][step]
-			if candidates := waiting[key]; pairs[record] == nil && len(candidates) > 0 {
-				pairs[record], taken[candidates[0]] = candidates[0], true
-				waiting[key] = candidates[1:]
+			record := &first.Records[i]
+			for j := 0; j < len(second.Records) && pairs[record] == nil; j++ {
+				if other := &second.Records[j]; !taken[other] && alike(record, other) {
+					pairs[record], taken[other] = other, true
+				}
 			}
 		}
 	}
 	return pairs
 }
 
-// pairKey is what two records of a pair have in common. The zero one has no pair.
-type pairKey struct {
-	role    Role
-	name    string
-	address netip.Addr
-	digest  [sha256.Size]byte // of the certificate, or of the whole record
-	whole   bool              // the latter
+// likenesses are what two records of a pair can have in common, from what says most to what says least. Tokens are
+// nothing but their certificate: by role, name and address all are alike.
+var likenesses = []func(a, b *Record) bool{
+	(*Record).equal,
+	func(a, b *Record) bool { return a.Role == b.Role && a.DNSName == b.DNSName && a.sameCertificate(b) },
+	func(a, b *Record) bool { return a.Role == b.Role && a.Address == b.Address && a.sameCertificate(b) },
+	func(a, b *Record) bool { return a.Role == b.Role && a.server() && a.DNSName == b.DNSName },
+	func(a, b *Record) bool { return a.Role == b.Role && a.server() && a.Address == b.Address },
+	func(a, b *Record) bool {
+		return a.server() && b.server() && a.DNSName == b.DNSName && a.sameCertificate(b)
+	},
+	func(a, b *Record) bool {
+		return a.server() && b.server() && a.Address == b.Address && a.sameCertificate(b)
+	},
 }
 
-const pairKeys = 7
+func (r *Record) server() bool { return r.Role != RoleSAST }
 
-// keysOf gives the keys of each record, from the one that says most to the one that says least.
-func keysOf(file *File) [][pairKeys]pairKey {
-	keys := make([][pairKeys]pairKey, len(file.Records))
-	for i := range file.Records {
-		keys[i] = file.Records[i].keys()
-	}
-	return keys
+// equal tells whether two records have the same elements; a record has no wrappers.
+func (r *Record) equal(other *Record) bool {
+	return slices.EqualFunc(r.Elements, other.Elements, func(a, b Element) bool { return a.Tag == b.Tag && bytes.Equal(a.Value, b.Value) })
 }
 
-// keys are those of one record. Tokens are nothing but their certificate: by role, name and address all are alike.
-func (r *Record) keys() (keys [pairKeys]pairKey) {
-	whole := sha256.New()
-	for _, element := range r.Elements { // a record has no wrappers
-		whole.Write([]byte{byte(element.Tag), byte(len(element.Value) >> 8), byte(len(element.Value))})
-		whole.Write(element.Value)
-	}
-	certificate := sha256.Sum256(r.Certificate)
-	if r.IsHash() {
-		certificate = sha256.Sum256(r.Hash)
-	}
-	keys[0] = pairKey{digest: [sha256.Size]byte(whole.Sum(nil)), whole: true}
-	keys[1] = pairKey{role: r.Role, name: r.DNSName, digest: certificate}
-	keys[2] = pairKey{role: r.Role, address: r.Address, digest: certificate}
-	if r.Role == RoleSAST {
-		return keys
-	}
-	keys[3] = pairKey{role: r.Role, name: r.DNSName}
-	keys[4] = pairKey{role: r.Role, address: r.Address}
-	keys[5] = pairKey{name: r.DNSName, digest: certificate}
-	keys[6] = pairKey{address: r.Address, digest: certificate}
-	return keys
+func (r *Record) sameCertificate(other *Record) bool {
+	return bytes.Equal(r.Certificate, other.Certificate) && bytes.Equal(r.Hash, other.Hash)
 }
 
 // certificateTags follow from the certificate.
@@ -183,12 +157,12 @@ var certificateTags = []Tag{TagSubject, TagIssuer, TagSerial, TagPublicKey, TagC
 
 // changeOf gives nil where both records are the same.
 func changeOf(from, to *Record) *RecordChange {
-	if slices.EqualFunc(from.Elements, to.Elements, func(a, b Element) bool { return a.Tag == b.Tag && bytes.Equal(a.Value, b.Value) }) {
+	if from.equal(to) {
 		return nil
 	}
 	without := []Tag{TagRecordLength}
 	change := &RecordChange{Kind: Changed, From: identityOf(from), To: identityOf(to)}
-	if !bytes.Equal(from.Certificate, to.Certificate) || !bytes.Equal(from.Hash, to.Hash) {
+	if !from.sameCertificate(to) {
 		change.Kind = Replaced
 		without = append(without, certificateTags...)
 	}

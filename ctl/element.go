@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"bytes"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -134,7 +135,7 @@ type field[T any] struct {
 
 // parse reads the elements of a span and, through them, the typed view. Unknown elements are kept.
 func (s schema[T]) parse(part span, into *T) ([]Element, error) {
-	elements := make([]Element, 0, s.count(part))
+	elements := make([]Element, 0, min(maxElements, (part.end-part.start)/overhead))
 	for at := part.start; at < part.end; {
 		element, err := s.next(part, at, into)
 		if err != nil {
@@ -152,21 +153,6 @@ func (s schema[T]) parse(part span, into *T) ([]Element, error) {
 		}
 	}
 	return elements, nil
-}
-
-// count gives how many elements there are up to the end, or to where they are torn; no more than will be read.
-func (s schema[T]) count(part span) (count int) {
-	for at := part.start; at < part.end && count < maxElements+maxPadding; count++ {
-		if s[Tag(part.raw[at])].bare {
-			at++
-			continue
-		}
-		if part.end-at < overhead {
-			break
-		}
-		at += overhead + int(binary.BigEndian.Uint16(part.raw[at+1:]))
-	}
-	return count
 }
 
 // next reads the element at a position.
@@ -217,4 +203,52 @@ func (s schema[T]) admit(before []Element, element Element, part string) error {
 		return faultAt(element.Position, name, "stands there twice")
 	}
 	return nil
+}
+
+// The ways to read a value. Place gives where it belongs in the view.
+
+func readBytes[T any](place func(*T) *[]byte) func(*T, Element, string) error {
+	return func(into *T, element Element, _ string) error {
+		*place(into) = element.Value
+		return nil
+	}
+}
+
+// readSome is readBytes for a value that must not be empty.
+func readSome[T any](place func(*T) *[]byte) func(*T, Element, string) error {
+	return func(into *T, element Element, name string) error {
+		if len(element.Value) == 0 {
+			return faultAt(element.Position, name, "is empty")
+		}
+		*place(into) = element.Value
+		return nil
+	}
+}
+
+// readNumber is for a big-endian number of exactly that many bytes, at most 4.
+func readNumber[T any](size int, set func(into *T, number uint32)) func(*T, Element, string) error {
+	return func(into *T, element Element, name string) error {
+		if len(element.Value) != size {
+			return faultAt(element.Position, name, "length %d instead of %d", len(element.Value), size)
+		}
+		var wide [4]byte
+		copy(wide[4-size:], element.Value)
+		set(into, binary.BigEndian.Uint32(wide[:]))
+		return nil
+	}
+}
+
+// readText is for a text, which ends in one NUL and has no other.
+func readText[T any](place func(*T) *string) func(*T, Element, string) error {
+	return func(into *T, element Element, name string) error {
+		last := len(element.Value) - 1
+		if at := bytes.IndexByte(element.Value, 0); at >= 0 && at < last {
+			return faultAt(element.Position, name, "a NUL within the text, %d bytes before its end", last-at)
+		}
+		if last < 0 || element.Value[last] != 0 {
+			return faultAt(element.Position, name, "the text does not end in a NUL")
+		}
+		*place(into) = string(element.Value[:last])
+		return nil
+	}
 }

@@ -89,62 +89,20 @@ func (r *Record) fault(tag Tag, problem string, arguments ...any) *FormatError {
 // recordFields is the schema of ctl-format.md, "Records". Which elements a certificate record must have
 // is Verify's to say: a list that is only carried along need not be perfect to be shown.
 var recordFields = schema[Record]{
-	TagRecordLength: {name: "record length", required: true, read: func(r *Record, e Element, name string) error {
-		length, err := unsigned(e, 2, name)
-		r.Length = int(length)
-		return err
-	}},
-	TagDNSName: {name: "DNS name", read: func(r *Record, e Element, name string) error {
-		return readText(&r.DNSName, e, name)
-	}},
-	TagSubject: {name: "subject name", read: func(r *Record, e Element, name string) error {
-		return readText(&r.ID.Subject, e, name)
-	}},
-	TagRole: {name: "function", required: true, read: func(r *Record, e Element, name string) error {
-		number, err := unsigned(e, 2, name)
-		r.Role = Role(number)
-		return err
-	}},
-	TagIssuer: {name: "issuer name", read: func(r *Record, e Element, name string) error {
-		return readText(&r.ID.Issuer, e, name)
-	}},
-	TagSerial: {name: "serial number", read: func(r *Record, e Element, _ string) error {
-		r.ID.Serial = e.Value
-		return nil
-	}},
-	TagPublicKey: {name: "public key", read: func(r *Record, e Element, _ string) error {
-		r.PublicKey = e.Value
-		return nil
-	}},
-	TagCertificateSignature: {name: "signature", read: func(r *Record, e Element, _ string) error {
-		r.CertificateSignature = e.Value
-		return nil
-	}},
-	TagCertificate: {name: "certificate", read: func(r *Record, e Element, name string) error {
-		if len(e.Value) == 0 {
-			return faultAt(e.Position, name, "is empty")
-		}
-		r.Certificate = e.Value
-		return nil
-	}},
-	TagAddress: {name: "IP address", read: func(r *Record, e Element, name string) error {
-		if len(e.Value) != 4 {
-			return faultAt(e.Position, name, "length %d instead of 4", len(e.Value))
-		}
-		r.Address = netip.AddrFrom4([4]byte(e.Value))
-		return nil
-	}},
-	TagCertificateHash: {name: "certificate hash", read: func(r *Record, e Element, name string) error {
-		if len(e.Value) == 0 {
-			return faultAt(e.Position, name, "is empty")
-		}
-		r.Hash = e.Value
-		return nil
-	}},
-	TagHashAlgorithm: {name: "hash algorithm", read: func(r *Record, e Element, _ string) error {
-		r.HashAlgorithm = e.Value
-		return nil
-	}},
+	TagRecordLength:         {name: "record length", required: true, read: readNumber(2, func(r *Record, n uint32) { r.Length = int(n) })},
+	TagDNSName:              {name: "DNS name", read: readText(func(r *Record) *string { return &r.DNSName })},
+	TagSubject:              {name: "subject name", read: readText(func(r *Record) *string { return &r.ID.Subject })},
+	TagRole:                 {name: "function", required: true, read: readNumber(2, func(r *Record, n uint32) { r.Role = Role(n) })},
+	TagIssuer:               {name: "issuer name", read: readText(func(r *Record) *string { return &r.ID.Issuer })},
+	TagSerial:               {name: "serial number", read: readBytes(func(r *Record) *[]byte { return &r.ID.Serial })},
+	TagPublicKey:            {name: "public key", read: readBytes(func(r *Record) *[]byte { return &r.PublicKey })},
+	TagCertificateSignature: {name: "signature", read: readBytes(func(r *Record) *[]byte { return &r.CertificateSignature })},
+	TagCertificate:          {name: "certificate", read: readSome(func(r *Record) *[]byte { return &r.Certificate })},
+	TagAddress: {name: "IP address", read: readNumber(4, func(r *Record, n uint32) {
+		r.Address = netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+	})},
+	TagCertificateHash: {name: "certificate hash", read: readSome(func(r *Record) *[]byte { return &r.Hash })},
+	TagHashAlgorithm:   {name: "hash algorithm", read: readBytes(func(r *Record) *[]byte { return &r.HashAlgorithm })},
 }
 
 // check refuses a record that is neither a certificate record nor a hash record.

@@ -1,10 +1,12 @@
 package ctl
 
 import (
+	"cmp"
 	"crypto"
 	_ "crypto/sha1" // the digest that phones of the 79xx family know
 	_ "crypto/sha512"
 	"fmt"
+	"slices"
 	"strings"
 
 	"capf/internal/plain"
@@ -37,18 +39,12 @@ var roleWords = map[Role]struct{ word, title string }{
 // String returns the role's word as commands use it (`ccm+tftp`, `ccm`, `tftp`, `sast`, `capf`, …), and
 // `role N` for one that is not known.
 func (r Role) String() string {
-	if words, ok := roleWords[r]; ok {
-		return words.word
-	}
-	return fmt.Sprintf("role %d", uint16(r))
+	return cmp.Or(roleWords[r].word, fmt.Sprintf("role %d", uint16(r)))
 }
 
 // Title returns the role as a list is shown: `CCM+TFTP`, `System Administrator Security Token`.
 func (r Role) Title() string {
-	if words, ok := roleWords[r]; ok {
-		return words.title
-	}
-	return fmt.Sprintf("unknown (%d)", uint16(r))
+	return cmp.Or(roleWords[r].title, fmt.Sprintf("unknown (%d)", uint16(r)))
 }
 
 // OfNode tells whether a server of the cluster can have the role: ccm+tftp, ccm or tftp.
@@ -76,35 +72,26 @@ const (
 	SHA512 Digest = 3
 )
 
+var digests = map[Digest]struct {
+	word string
+	hash crypto.Hash
+}{SHA1: {"sha1", crypto.SHA1}, SHA512: {"sha512", crypto.SHA512}}
+
 // Hash returns the hash function, and false for a number that ctl-format.md does not name.
 func (d Digest) Hash() (crypto.Hash, bool) {
-	switch d {
-	case SHA1:
-		return crypto.SHA1, true
-	case SHA512:
-		return crypto.SHA512, true
-	}
-	return 0, false
+	known, ok := digests[d]
+	return known.hash, ok
 }
 
 // String returns `sha1`, `sha512`, or `digest N`.
-func (d Digest) String() string {
-	switch d {
-	case SHA1:
-		return "sha1"
-	case SHA512:
-		return "sha512"
-	}
-	return fmt.Sprintf("digest %d", byte(d))
-}
+func (d Digest) String() string { return cmp.Or(digests[d].word, fmt.Sprintf("digest %d", byte(d))) }
 
 // ParseDigest reads `sha1` or `sha512`.
 func ParseDigest(word string) (Digest, error) {
-	switch word {
-	case "sha1":
-		return SHA1, nil
-	case "sha512":
-		return SHA512, nil
+	for digest, known := range digests {
+		if known.word == word {
+			return digest, nil
+		}
 	}
 	return 0, fmt.Errorf("digest %q: use sha1 or sha512", word)
 }
@@ -117,12 +104,8 @@ var modulusBits = []int{512, 1024, 2048, 4096}
 // ModulusOf returns the number that stands for a key size in bits, and false for a size that no list can
 // be signed with.
 func ModulusOf(bits int) (Modulus, bool) {
-	for number, known := range modulusBits {
-		if known == bits {
-			return Modulus(number), true
-		}
-	}
-	return 0, false
+	number := slices.Index(modulusBits, bits)
+	return Modulus(max(number, 0)), number >= 0
 }
 
 // Bits returns the key size, and 0 for a number that ctl-format.md does not name.
