@@ -22,11 +22,11 @@ func Build(contents Contents, signer *Token) ([]byte, error) {
 	if err := contents.Validate(); err != nil {
 		return nil, fmt.Errorf("contents of the list: %w", err)
 	}
-	key, err := contents.checkSigner(signer)
+	token, key, err := contents.checkSigner(signer)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := contents.unsigned(signer.Certificate, key)
+	raw, err := contents.unsigned(token, key)
 	if err != nil {
 		return nil, err
 	}
@@ -48,67 +48,58 @@ func digestInfoSize(digest Digest) int {
 	return 11 + 15 + 20
 }
 
-func (c *Contents) checkSigner(signer *Token) (*rsa.PublicKey, error) {
+// checkSigner gives the token of the list that signs, and its key.
+func (c *Contents) checkSigner(signer *Token) (*SAST, *rsa.PublicKey, error) {
 	if signer == nil || signer.Certificate == nil || signer.Signer == nil {
-		return nil, errors.New("no signing token: give the token that signs, with its certificate and its key")
+		return nil, nil, errors.New("no signing token: give the token that signs, with its certificate and its key")
 	}
-	if !slices.ContainsFunc(c.Tokens, func(token SAST) bool { return sameCertificate(token.Certificate, signer.Certificate) }) {
-		return nil, fmt.Errorf("%s: signs, but is not among the list's tokens; add it to them", signer)
+	i := slices.IndexFunc(c.Tokens, func(token SAST) bool { return sameCertificate(token.Certificate, signer.Certificate) })
+	if i < 0 {
+		return nil, nil, fmt.Errorf("%s: signs, but is not among the list's tokens; add it to them", signer)
 	}
 	key, err := tokenKey(signer.Certificate)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", signer, err)
+		return nil, nil, fmt.Errorf("%s: %w", signer, err)
 	}
 	if !key.Equal(signer.Signer.Public()) {
-		return nil, fmt.Errorf("%s: its key is not that of its certificate", signer)
+		return nil, nil, fmt.Errorf("%s: its key is not that of its certificate", signer)
 	}
 	if needed := digestInfoSize(c.digest()); key.Size() < needed {
-		return nil, fmt.Errorf("%s: a %s signature needs a key of at least %d bits, this one has %d; sign with sha1 or with another token",
+		return nil, nil, fmt.Errorf("%s: a %s signature needs a key of at least %d bits, this one has %d; sign with sha1 or with another token",
 			signer, c.digest(), needed*8, key.N.BitLen())
 	}
-	return key, nil
+	return &c.Tokens[i], key, nil
 }
 
 // unsigned returns the list with zeros in place of the signature.
-func (c *Contents) unsigned(signer *x509.Certificate, key *rsa.PublicKey) ([]byte, error) {
+func (c *Contents) unsigned(signer *SAST, key *rsa.PublicKey) ([]byte, error) {
 	elements, err := c.headerElements(signer, key)
 	if err != nil {
 		return nil, err
 	}
-	for _, token := range c.Tokens {
-		record, err := token.elements()
-		if err != nil {
-			return nil, err
-		}
-		elements = append(elements, record...)
+	var records []interface{ elements() ([]Element, error) }
+	for i := range c.Tokens {
+		records = append(records, &c.Tokens[i])
 	}
-	servers := slices.Clone(c.servers())
+	for _, server := range c.servers() {
+		records = append(records, &server)
+	}
 	for _, server := range c.CAPF {
 		server.Role = RoleCAPF
-		servers = append(servers, server)
+		records = append(records, &server)
 	}
 	for _, server := range c.TVS {
 		server.Role = RoleTrustVerificationService
-		servers = append(servers, server)
+		records = append(records, &server)
 	}
-	for _, server := range servers {
-		record, err := server.elements()
+	for _, record := range records {
+		more, err := record.elements()
 		if err != nil {
 			return nil, err
 		}
-		elements = append(elements, record...)
+		elements = append(elements, more...)
 	}
 	return appendElements(make([]byte, 0, sizeOf(elements)), elements), nil
-}
-
-// tokenID gives what names a token in this list.
-func (c *Contents) tokenID(certificate *x509.Certificate) (SignerID, error) {
-	for _, token := range c.Tokens {
-		if sameCertificate(token.Certificate, certificate) {
-			return token.id()
-		}
-	}
-	return idOf(certificate)
 }
 
 func (t *SAST) id() (SignerID, error) {
@@ -138,8 +129,8 @@ func (s *Server) elements() ([]Element, error) {
 }
 
 // headerElements returns the header in the order of ctl-format.md.
-func (c *Contents) headerElements(signer *x509.Certificate, key *rsa.PublicKey) ([]Element, error) {
-	id, err := c.tokenID(signer)
+func (c *Contents) headerElements(signer *SAST, key *rsa.PublicKey) ([]Element, error) {
+	id, err := signer.id()
 	if err != nil {
 		return nil, err
 	}

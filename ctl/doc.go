@@ -10,7 +10,7 @@
 //
 // The facts are those of ctl-format.md. Where it leaves something open the choice is explained at the
 // place where it is made: name.go (names, serial numbers), build.go (order of the records, records of
-// tokens), contents.go (what stands in an ITL, and who signs it), record.go (which hash a hash record has),
+// tokens), contents.go (what stands in an ITL, and who signs it), file.go (which hash a hash record has),
 // verify.go (what succession asks for).
 //
 // The package needs nothing but the standard library and knows nothing of a running service. Signing

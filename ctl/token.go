@@ -38,36 +38,34 @@ func (t *Token) GoString() string { return t.String() }
 // PKCS #8, not encrypted) of 512, 1024, 2048 or 4096 bits, in any order. Errors name the file and never
 // quote it.
 func LoadToken(path string) (*Token, error) {
-	blocks, err := readTokenFile(path)
+	raw, err := readCapped(path, maxTokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("token: %w", err)
+	}
+	token, err := parseToken(raw)
+	if err != nil {
+		return nil, fmt.Errorf("token %s: %w", path, err)
+	}
+	return token, nil
+}
+
+func parseToken(raw []byte) (*Token, error) {
+	blocks, err := parseTokenBlocks(raw)
 	if err != nil {
 		return nil, err
 	}
 	certificate, err := blocks.parseCertificate()
 	if err != nil {
-		return nil, fmt.Errorf("token %s: %w", path, err)
+		return nil, err
 	}
 	key, err := blocks.parseKey()
 	if err != nil {
-		return nil, fmt.Errorf("token %s: %w", path, err)
-	}
-	if !key.PublicKey.Equal(certificate.PublicKey) {
-		return nil, fmt.Errorf("token %s: its key is not that of its certificate", path)
-	}
-	return &Token{Certificate: certificate, Signer: key}, nil
-}
-
-// LoadTokenCertificate reads the certificate of a token's file, as LoadToken does, without looking at the
-// key, which need not be there.
-func LoadTokenCertificate(path string) (*x509.Certificate, error) {
-	blocks, err := readTokenFile(path)
-	if err != nil {
 		return nil, err
 	}
-	certificate, err := blocks.parseCertificate()
-	if err != nil {
-		return nil, fmt.Errorf("token %s: %w", path, err)
+	if !key.PublicKey.Equal(certificate.PublicKey) {
+		return nil, errors.New("its key is not that of its certificate")
 	}
-	return certificate, nil
+	return &Token{Certificate: certificate, Signer: key}, nil
 }
 
 // CheckToken tells whether lists can be signed with the key of a certificate: nil if so.
@@ -90,18 +88,6 @@ func tokenKey(certificate *x509.Certificate) (*rsa.PublicKey, error) {
 
 // tokenBlocks are the PEM blocks of a token's file.
 type tokenBlocks struct{ certificates, keys []*pem.Block }
-
-func readTokenFile(path string) (*tokenBlocks, error) {
-	raw, err := readCapped(path, maxTokenFile)
-	if err != nil {
-		return nil, fmt.Errorf("token: %w", err)
-	}
-	blocks, err := parseTokenBlocks(raw)
-	if err != nil {
-		return nil, fmt.Errorf("token %s: %w", path, err)
-	}
-	return blocks, nil
-}
 
 func readCapped(path string, limit int64) ([]byte, error) {
 	// Looked at before it is opened: opening a named pipe would wait.
