@@ -54,24 +54,12 @@ const (
 // takes away again. The results are in the order of the nodes. Of the options it heeds Parallel, Timeout, Openers
 // and Instance.
 func Check(ctx context.Context, nodes []Node, options Options) []NodeCheck {
-	results := make([]NodeCheck, len(nodes))
-	wishes := &wishes{instance: cmp.Or(options.Instance, newInstance())}
-	options.each(ctx, nodes, func(ctx context.Context, i int, node Node, open opening, err error) {
-		late := func(err error) NodeCheck { return unreached(node, err) }
-		if err != nil {
-			results[i] = late(err)
-			return
-		}
-		results[i] = bounded(ctx, func(ctx context.Context) NodeCheck {
-			return (&run{ctx: ctx, node: node, wishes: wishes}).check(open)
-		}, late)
-	})
-	return results
+	return visit(ctx, nodes, &Payload{}, options, (*run).check, (*run).unreached, nil)
 }
 
 // unreached says how far a node came that did not open.
-func unreached(node Node, err error) NodeCheck {
-	result := NodeCheck{Node: node.Name, Reachable: No, HostKey: Unknown, Login: Unknown, Err: err}
+func (r *run) unreached(err error) NodeCheck {
+	result := NodeCheck{Node: r.node.Name, Reachable: No, HostKey: Unknown, Login: Unknown, Err: err}
 	var at *stageError
 	if errors.As(err, &at) {
 		if at.stage == stageBegin {
@@ -98,9 +86,9 @@ func (c NodeCheck) finish() NodeCheck {
 	return c
 }
 
-func (r *run) check(open opening) NodeCheck {
-	if err := r.open(open); err != nil {
-		return unreached(r.node, err)
+func (r *run) check() NodeCheck {
+	if err := r.open(); err != nil {
+		return r.unreached(err)
 	}
 	result := NodeCheck{Node: r.node.Name, Reachable: Yes, HostKey: NotNeeded, Login: NotNeeded}
 	if _, remote := r.target.(*sftpTarget); remote {
@@ -144,7 +132,7 @@ func (r *run) checkFolder(folder string) (result FolderCheck, clock *int64, err 
 	if there != folder {
 		result.Exists = No
 	}
-	if clock, err = r.try(path.Join(there, path.Base(temporary(r.wishes.instance, kindCheck, folder)))); err != nil {
+	if clock, err = r.try(path.Join(there, path.Base(temporary(r.all.Instance, kindCheck, folder)))); err != nil {
 		return result, nil, err
 	}
 	result.Writable = Yes
@@ -188,13 +176,9 @@ func (r *run) try(name string) (clock *int64, err error) {
 // clock gives by how many seconds a file's time is outside of that in which it was written; nil where the target
 // does not tell.
 func (r *run) clock(name string, before, after time.Time) *int64 {
-	target, ok := r.target.(inspector)
-	if !ok {
-		return nil
-	}
 	var at time.Time
 	err := r.step(func() (err error) {
-		at, err = target.Modified(name)
+		at, err = r.target.Modified(name)
 		return err
 	})
 	if err != nil || at.Unix() <= 0 {
@@ -211,14 +195,10 @@ func (r *run) clock(name string, before, after time.Time) *int64 {
 }
 
 func (r *run) free(folder string) (*uint64, error) {
-	target, ok := r.target.(inspector)
-	if !ok {
-		return nil, nil
-	}
 	var free uint64
 	known := false
 	err := r.step(func() (err error) {
-		free, known, err = target.Free(folder)
+		free, known, err = r.target.Free(folder)
 		return err
 	})
 	switch {

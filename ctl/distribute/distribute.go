@@ -91,51 +91,10 @@ const grace = 2 * time.Second
 // Distribute brings the payload to the nodes, several at a time, and returns one result for each in their
 // order. A list that is there is replaced only by one that succeeds it, unless options say StartOver.
 func Distribute(ctx context.Context, nodes []Node, payload *Payload, options Options) []Result {
-	results := make([]Result, len(nodes))
-	var reporting sync.Mutex
-	wishes := options.wishes(&reporting)
-	options.each(ctx, nodes, func(ctx context.Context, i int, node Node, open opening, err error) {
-		result := Result{Node: node.Name, Outcome: Failed, Err: err}
-		if err == nil {
-			result = bounded(ctx, func(ctx context.Context) Result {
-				return newRun(ctx, node, payload, wishes).distribute(open)
-			}, func(err error) Result { return Result{Node: node.Name, Outcome: Failed, Err: err} })
-		}
-		result.finish()
-		results[i] = result
-		if options.Progress != nil {
-			reporting.Lock()
-			defer reporting.Unlock()
-			options.Progress(result)
-		}
-	})
-	return results
-}
-
-func (o Options) wishes(reporting *sync.Mutex) *wishes {
-	w := &wishes{startOver: o.StartOver, dryRun: o.DryRun, instance: cmp.Or(o.Instance, newInstance()), listing: o.Listing}
-	if o.Precedes != nil {
-		var asking sync.Mutex
-		w.precedes = func(sum [sha256.Size]byte) bool {
-			asking.Lock()
-			defer asking.Unlock()
-			return o.Precedes(sum)
-		}
+	failed := func(r *run, err error) Result {
+		return Result{Node: r.node.Name, Outcome: Failed, Err: ofNode(r.node.Name, err), Error: ofNode(r.node.Name, err).Error()}
 	}
-	if o.Step != nil {
-		w.step = func(node string, step Step) {
-			reporting.Lock()
-			defer reporting.Unlock()
-			o.Step(node, step)
-		}
-	}
-	return w
-}
-
-func (r *Result) finish() {
-	if r.Err = ofNode(r.Node, r.Err); r.Err != nil {
-		r.Error = r.Err.Error()
-	}
+	return visit(ctx, nodes, payload, options, (*run).distribute, failed, options.Progress)
 }
 
 func ofNode(node string, err error) error {
@@ -145,16 +104,26 @@ func ofNode(node string, err error) error {
 	return fmt.Errorf("node %q: %w", node, err)
 }
 
-// each visits the nodes, a bounded number at a time, each with its own deadline. Nodes that are not valid
-// are visited with the reason.
-func (o Options) each(ctx context.Context, nodes []Node, visit func(context.Context, int, Node, opening, error)) {
-	parallel, timeout := max(o.Parallel, 0), max(o.Timeout, 0)
-	parallel, timeout = cmp.Or(parallel, DefaultParallel), cmp.Or(timeout, DefaultTimeout)
-	seats := make(chan struct{}, parallel)
+// round is one visit to all nodes, as it was asked for.
+type round struct {
+	Options
+	calling sync.Mutex // the functions of the options, but Listing, are called one at a time
+}
+
+// visit works on the nodes, a bounded number at a time, each with its own deadline, and gives what came of each
+// in their order. What failed says is for a node that is not valid or out of time. Ended is told each result as
+// it comes, one at a time; it may be nil.
+func visit[T any](ctx context.Context, nodes []Node, payload *Payload, options Options,
+	work func(*run) T, failed func(*run, error) T, ended func(T)) []T {
+	all := &round{Options: options}
+	all.Instance = cmp.Or(options.Instance, newInstance())
+	results := make([]T, len(nodes))
+	seats := make(chan struct{}, cmp.Or(max(options.Parallel, 0), DefaultParallel))
+	timeout := cmp.Or(max(options.Timeout, 0), DefaultTimeout)
 	var running sync.WaitGroup
 	taken := map[string]bool{}
 	for i, node := range nodes {
-		node, open, err := node.opening(o.Openers)
+		node, open, err := node.opening(options.Openers)
 		if err == nil {
 			err = take(taken, node)
 		}
@@ -163,10 +132,21 @@ func (o Options) each(ctx context.Context, nodes []Node, visit func(context.Cont
 			defer func() { <-seats }()
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			visit(ctx, i, node, open, err)
+			r := newRun(ctx, node, open, payload, all)
+			if err != nil {
+				results[i] = failed(r, err)
+			} else {
+				results[i] = bounded(r, work, failed)
+			}
+			if ended != nil {
+				all.calling.Lock()
+				defer all.calling.Unlock()
+				ended(results[i])
+			}
 		})
 	}
 	running.Wait()
+	return results
 }
 
 // take refuses two nodes with one folder: they would take away each other's files.
@@ -180,21 +160,19 @@ func take(taken map[string]bool, node Node) error {
 }
 
 // bounded runs the work until it ends or, at the latest, a grace after its time is over.
-func bounded[T any](ctx context.Context, work func(context.Context) T, late func(error) T) T {
+func bounded[T any](r *run, work func(*run) T, failed func(*run, error) T) T {
 	done := make(chan T, 1)
-	go func() { done <- work(ctx) }()
+	go func() { done <- work(r) }()
 	select {
 	case result := <-done:
 		return result
-	case <-ctx.Done():
+	case <-r.ctx.Done():
 	}
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
 	select {
 	case result := <-done:
 		return result
-	case <-timer.C:
-		return late(fmt.Errorf("%w; the target does not answer, look at it before the next try", reason(ctx)))
+	case <-time.After(grace):
+		return failed(r, fmt.Errorf("%w; the target does not answer, look at it before the next try", reason(r.ctx)))
 	}
 }
 

@@ -308,6 +308,8 @@ func (u *usedTarget) Read(string, int64) ([]byte, error) {
 	return nil, errors.New("too late")
 }
 
+func (u *usedTarget) Pipelined() bool { return false }
+
 func (u *usedTarget) Close() error { return nil }
 
 func TestInterrupted(t *testing.T) {

@@ -138,6 +138,12 @@ func (t *folderTarget) Rename(from, to string) error {
 
 func (t *folderTarget) Remove(name string) error { return t.root.Remove(name) }
 
+// Recover has nothing to do: a file is renamed in one step.
+func (t *folderTarget) Recover(string) error { return nil }
+
+// Pipelined is false: nothing is far away.
+func (t *folderTarget) Pipelined() bool { return false }
+
 // Free asks the file system of the folder.
 func (t *folderTarget) Free(folder string) (free uint64, known bool, err error) {
 	directory, err := t.root.Open(folder)

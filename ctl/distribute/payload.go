@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -159,4 +160,17 @@ func (p *Payload) addList(name string, list []byte) {
 
 func (p *Payload) add(place Place, name string, data []byte) {
 	p.files = append(p.files, payloadFile{place: place, name: name, data: data, sum: sha256.Sum256(data)})
+}
+
+// IsList tells a CTL or ITL from certificates by its name, which may have folders before it.
+func IsList(name string) bool { return path.Base(name) == ctl.FileName || IsITL(name) }
+
+// IsITL is IsList for an ITL alone.
+func IsITL(name string) bool { return path.Base(name) == ctl.ITLFileName }
+
+// Succeeds tells whether phones with a list take another one that is known to come after it: that it is older by its time
+// does not matter.
+func Succeeds(next, previous []byte) bool {
+	err := ctl.VerifySuccession(next, previous)
+	return err == nil || errors.Is(err, ctl.ErrOlder)
 }

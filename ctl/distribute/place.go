@@ -1,14 +1,19 @@
 package distribute
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 
 	"capf/ctl"
 )
+
+// How the files of a node are written beside their names, and then given them.
 
 // prepare makes the folders, and takes away what earlier runs left behind. Where every file is in place already
 // the folders are there.
@@ -45,9 +50,9 @@ func (r *run) makeFolders() error {
 // writeBeside writes the file under a name of our own, and what is there as that which is to be kept. The name
 // itself is never without a file: the one that is kept is a copy.
 func (r *run) writeBeside(file *work) error {
-	names := []string{temporary(r.wishes.instance, kindNew, file.path)}
+	names := []string{temporary(r.all.Instance, kindNew, file.path)}
 	if file.exists {
-		names = append(names, temporary(r.wishes.instance, kindKept, file.path))
+		names = append(names, temporary(r.all.Instance, kindKept, file.path))
 	}
 	file.beside = names
 	return r.atOnce(len(names), func(i int) error {
@@ -107,10 +112,10 @@ func (r *run) placeAll(pending []*work) error {
 
 // announce tells, before one of these files gets its name, that a list will.
 func (r *run) announce(files []*work) error {
-	if r.wishes.listing == nil || !slices.ContainsFunc(files, func(file *work) bool { return file.list }) {
+	if r.all.Listing == nil || !slices.ContainsFunc(files, func(file *work) bool { return file.list }) {
 		return nil
 	}
-	return r.step(func() error { return r.wishes.listing(r.ctx, r.node.Name) })
+	return r.step(func() error { return r.all.Listing(r.ctx, r.node.Name) })
 }
 
 // same refuses to go on where someone else has changed the file since it was judged.
@@ -157,4 +162,27 @@ func (r *run) discard() {
 			_ = r.target.Remove(name)
 		}
 	}
+}
+
+// The kinds of temporary files.
+const (
+	kindNew   = "new"   // what is to become the file
+	kindKept  = "kept"  // what is to become `<file>.old`
+	kindCheck = "check" // tries whether a folder can be written to
+	kindAside = "aside" // the file itself, while a server without a replacing rename changes it
+)
+
+// temporary returns the name beside a file for our own use. It is the same for every run of an instance, which
+// runs one at a time (Lock), so that a run finds what an earlier one has left behind without reading the folder;
+// and no two instances ever write to one file.
+func temporary(instance, kind, name string) string {
+	sum := sha256.Sum256([]byte(instance + "\x00" + name))
+	return path.Join(path.Dir(name), ".capf-"+hex.EncodeToString(sum[:8])+"."+kind)
+}
+
+// newInstance returns a name that nobody has.
+func newInstance() string {
+	var random [16]byte
+	rand.Read(random[:])
+	return hex.EncodeToString(random[:])
 }

@@ -34,21 +34,12 @@ var Steps = []Step{StepConnect, StepRead, StepWrite, StepPlace}
 
 // run is the work on one node.
 type run struct {
-	ctx    context.Context
-	node   Node
-	wishes *wishes
-	target Target
-	files  []*work
-}
-
-// wishes are what all nodes of a distribution have in common. Nil pointers and functions mean nothing.
-type wishes struct {
-	startOver bool
-	dryRun    bool
-	instance  string
-	precedes  func(sum [sha256.Size]byte) bool
-	step      func(node string, step Step)
-	listing   func(ctx context.Context, node string) error
+	ctx     context.Context
+	node    Node
+	opening opening
+	all     *round
+	target  Target
+	files   []*work
 }
 
 // work is one file of a run.
@@ -65,8 +56,8 @@ type work struct {
 	err      error
 }
 
-func newRun(ctx context.Context, node Node, payload *Payload, wishes *wishes) *run {
-	r := &run{ctx: ctx, node: node, wishes: wishes}
+func newRun(ctx context.Context, node Node, open opening, payload *Payload, all *round) *run {
+	r := &run{ctx: ctx, node: node, opening: open, all: all}
 	for _, file := range payload.files {
 		r.files = append(r.files, &work{payloadFile: file, path: path.Join(node.dir(file.place), file.name), outcome: Untouched})
 	}
@@ -76,15 +67,18 @@ func newRun(ctx context.Context, node Node, payload *Payload, wishes *wishes) *r
 // errRefused marks a list that may not be replaced.
 var errRefused = errors.New("the list that is there is not replaced")
 
-func (r *run) distribute(open opening) Result {
+func (r *run) distribute() Result {
 	r.tell(StepConnect)
-	err := r.open(open)
+	err := r.open()
 	if err == nil {
-		err = r.all()
+		err = r.takeSteps()
 		r.discard()
 		err = cmp.Or(err, r.target.Close())
 	}
-	result := Result{Node: r.node.Name, Err: err}
+	result := Result{Node: r.node.Name, Err: ofNode(r.node.Name, err)}
+	if err != nil {
+		result.Error = result.Err.Error()
+	}
 	written, planned := false, false
 	for _, file := range r.files {
 		result.Files = append(result.Files, file.result())
@@ -117,14 +111,16 @@ func (f *work) result() FileResult {
 }
 
 func (r *run) tell(step Step) {
-	if r.wishes.step != nil {
-		r.wishes.step(r.node.Name, step)
+	if r.all.Step != nil {
+		r.all.calling.Lock()
+		defer r.all.calling.Unlock()
+		r.all.Step(r.node.Name, step)
 	}
 }
 
-func (r *run) open(open opening) error {
+func (r *run) open() error {
 	return r.step(func() (err error) {
-		r.target, err = open(r.ctx)
+		r.target, err = r.opening(r.ctx)
 		return err
 	})
 }
@@ -144,7 +140,7 @@ func (r *run) step(do func() error) error {
 // atOnce does n things: all at the same time where the target is pipelined, else one by one up to the first that
 // fails. The error is that of the first thing with one.
 func (r *run) atOnce(n int, do func(i int) error) error {
-	if target, ok := r.target.(Pipelined); !ok || !target.Pipelined() {
+	if !r.target.Pipelined() {
 		for i := range n {
 			if err := do(i); err != nil {
 				return err
@@ -182,8 +178,8 @@ func (r *run) only(keep func(*work) bool) (files []*work) {
 	return files
 }
 
-// all takes the steps in order: look, judge, clean, write beside, put in place.
-func (r *run) all() error {
+// takeSteps takes them in order: look, judge, clean, write beside, put in place.
+func (r *run) takeSteps() error {
 	r.tell(StepRead)
 	if err := r.each(r.files, r.look); err != nil {
 		return err
@@ -192,7 +188,7 @@ func (r *run) all() error {
 	if err := r.each(pending, r.judge); err != nil {
 		return err
 	}
-	if r.wishes.dryRun {
+	if r.all.DryRun {
 		return r.each(pending, plan)
 	}
 	r.tell(StepWrite)
@@ -217,7 +213,7 @@ func (r *run) look(file *work) error {
 		if i == 0 {
 			return r.lookAt(file)
 		}
-		left[i-1], err = r.findLeft(temporary(r.wishes.instance, kinds[i-1], file.path))
+		left[i-1], err = r.findLeft(temporary(r.all.Instance, kinds[i-1], file.path))
 		return err
 	})
 	file.left = slices.DeleteFunc(left, func(name string) bool { return name == "" })
@@ -254,12 +250,11 @@ func (r *run) findLeft(name string) (string, error) {
 }
 
 func (r *run) recover(file *work) error {
-	target, ok := r.target.(recoverer)
-	if !ok || r.wishes.dryRun {
+	if r.all.DryRun {
 		return nil
 	}
 	return r.atOnce(2, func(i int) error {
-		return r.step(func() error { return target.Recover(file.path + []string{"", ".old"}[i]) })
+		return r.step(func() error { return r.target.Recover(file.path + []string{"", ".old"}[i]) })
 	})
 }
 
@@ -276,7 +271,7 @@ func (r *run) read(name string, limit int64) (data []byte, exists bool, err erro
 
 // judge refuses to replace a list that phones would not leave for ours.
 func (r *run) judge(file *work) error {
-	if file.list && file.exists && !r.wishes.startOver {
+	if file.list && file.exists && !r.all.StartOver {
 		if err := r.succeeds(file); err != nil {
 			return fmt.Errorf("%w: %w; %s or start over (--start-over), after which phones that hold it need it erased by hand",
 				errRefused, err, insteadOfStartingOver(err))
@@ -308,10 +303,19 @@ func (r *run) succeeds(file *work) error {
 	}
 	err := ctl.VerifySuccession(file.data, file.existing)
 	// Older is all that it is: the signature, on which phones insist (ctl-format.md, "Rules"), is good.
-	if errors.Is(err, ctl.ErrOlder) && r.wishes.precedes != nil && r.wishes.precedes(sha256.Sum256(file.existing)) {
+	if errors.Is(err, ctl.ErrOlder) && r.precedes(sha256.Sum256(file.existing)) {
 		return nil
 	}
 	return err
+}
+
+func (r *run) precedes(sum [sha256.Size]byte) bool {
+	if r.all.Precedes == nil {
+		return false
+	}
+	r.all.calling.Lock()
+	defer r.all.calling.Unlock()
+	return r.all.Precedes(sum)
 }
 
 func plan(file *work) error {

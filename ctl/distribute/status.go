@@ -4,11 +4,17 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"path"
 	"slices"
-	"sync"
+
+	"capf/ctl"
 )
+
+// What the nodes hold now: compared with a payload (Status), or asked for one certificate (Lacking).
 
 // State is what a node holds in place of a file, or of all of them.
 type State string
@@ -46,31 +52,10 @@ type NodeStatus struct {
 // Status reads what the nodes hold and compares it with the payload. Known tells the version of an earlier
 // file of ours by its SHA-256; it may be nil, and is called for one file at a time. Nothing is written. The results are in the order of the nodes.
 func Status(ctx context.Context, nodes []Node, payload *Payload, known func(sum [sha256.Size]byte) (version int, ok bool), options Options) []NodeStatus {
-	results := make([]NodeStatus, len(nodes))
-	known = oneAtATime(known)
-	options.each(ctx, nodes, func(ctx context.Context, i int, node Node, open opening, err error) {
-		late := func(err error) NodeStatus { return newRun(ctx, node, payload, &wishes{}).unreachable(err) }
-		if err != nil {
-			results[i] = late(err)
-			return
-		}
-		results[i] = bounded(ctx, func(ctx context.Context) NodeStatus {
-			return newRun(ctx, node, payload, &wishes{}).status(open, known)
-		}, late)
-	})
-	return results
-}
-
-func oneAtATime(known func([sha256.Size]byte) (int, bool)) func([sha256.Size]byte) (int, bool) {
-	var asking sync.Mutex
-	return func(sum [sha256.Size]byte) (int, bool) {
-		if known == nil {
-			return 0, false
-		}
-		asking.Lock()
-		defer asking.Unlock()
-		return known(sum)
+	if known == nil {
+		known = func([sha256.Size]byte) (int, bool) { return 0, false }
 	}
+	return visit(ctx, nodes, payload, options, func(r *run) NodeStatus { return r.status(known) }, (*run).unreachable, nil)
 }
 
 func (s NodeStatus) finish() NodeStatus {
@@ -88,8 +73,8 @@ func (r *run) unreachable(err error) NodeStatus {
 	return status.finish()
 }
 
-func (r *run) status(open opening, known func([sha256.Size]byte) (int, bool)) NodeStatus {
-	if err := r.open(open); err != nil {
+func (r *run) status(known func([sha256.Size]byte) (int, bool)) NodeStatus {
+	if err := r.open(); err != nil {
 		return r.unreachable(err)
 	}
 	status := NodeStatus{Node: r.node.Name, State: StateEqual}
@@ -127,10 +112,54 @@ func (r *run) fileStatus(file *work, known func([sha256.Size]byte) (int, bool)) 
 	sum := sha256.Sum256(data)
 	status.Size, status.SHA256 = len(data), hex.EncodeToString(sum[:])
 	status.State = StateForeign
+	r.all.calling.Lock()
+	defer r.all.calling.Unlock()
 	if sum == file.sum {
 		status.State = StateEqual
 	} else if version, ok := known(sum); ok {
 		status.State, status.Version = StateOld, version
 	}
 	return status, nil
+}
+
+// Lacking reads the list that each node holds now, and gives, for each node in their order, why it does not
+// have the certificate as CAPF's: no list, one that does not verify, another list, or a node that does not
+// answer. Nil where it has. Errors name their node. Nothing is written.
+func Lacking(ctx context.Context, nodes []Node, capf *x509.Certificate, options Options) []error {
+	failed := func(r *run, err error) error { return ofNode(r.node.Name, err) }
+	return visit(ctx, nodes, &Payload{}, options, func(r *run) error { return failed(r, r.lacks(capf)) }, failed, nil)
+}
+
+func (r *run) lacks(capf *x509.Certificate) error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	name := path.Join(r.node.TFTPDir, ctl.FileName)
+	list, exists, err := r.read(name, maxExisting)
+	switch err = cmp.Or(err, r.target.Close()); {
+	case err != nil:
+		return fmt.Errorf("%s: %w", name, err)
+	case !exists:
+		return fmt.Errorf("%s: is not there", name)
+	}
+	if err := holds(list, capf); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// holds says why phones with this list would not take the certificate as CAPF's.
+func holds(list []byte, capf *x509.Certificate) error {
+	verification, err := ctl.Verify(list)
+	if err != nil {
+		return fmt.Errorf("does not verify: %w", err)
+	}
+	certificates, err := verification.File.Certificates(ctl.RoleCAPF)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(certificates, capf.Equal) {
+		return errors.New("does not hold the certificate")
+	}
+	return nil
 }

@@ -30,24 +30,18 @@ type Target interface {
 	Rename(from, to string) error
 	// Remove takes a file away.
 	Remove(path string) error
-	// Close gives the target back.
-	Close() error
-}
-
-// Pipelined is a target where each step waits for an answer from afar, so that steps for different files are
-// better taken at the same time.
-type Pipelined interface{ Pipelined() bool }
-
-// recoverer is a target whose Rename takes more than one step. Recover puts back what a cut between them has
-// left without its name.
-type recoverer interface{ Recover(path string) error }
-
-// inspector is a target that can tell more about itself; see Check.
-type inspector interface {
+	// Recover puts back what a cut between the steps of Rename has left without its name, where it takes more
+	// than one.
+	Recover(path string) error
 	// Free gives the bytes that are left for us in a folder; false where the target cannot tell.
 	Free(folder string) (free uint64, known bool, err error)
 	// Modified gives the time of a file, by the clock of the machine that keeps it.
 	Modified(path string) (time.Time, error)
+	// Pipelined tells whether each step waits for an answer from afar, so that steps for different files are
+	// better taken at the same time.
+	Pipelined() bool
+	// Close gives the target back.
+	Close() error
 }
 
 // Opener makes the target of a URL. The target gives up what it is doing when the context ends, as far as
