@@ -213,62 +213,37 @@ func (l *login) open(ctx context.Context, address *url.URL) (Target, error) {
 		return nil, &stageError{stageBegin, err}
 	}
 	deadline := time.Now().Add(l.ConnectTimeout)
-	conn, err := l.dial(ctx, hostAndPort(address), deadline)
+	conn, err := (&net.Dialer{Deadline: deadline}).DialContext(ctx, "tcp", hostAndPort(address))
 	if err != nil {
-		return nil, err
+		return nil, &stageError{stageReach, fmt.Errorf("reach the server: %w; is it up, and does a firewall let us through", err)}
 	}
-	if err := conn.SetDeadline(deadline); err != nil {
-		conn.Close()
-		return nil, &stageError{stageReach, err}
-	}
-	target, err := l.handshake(ctx, conn, address, name)
+	context.AfterFunc(ctx, func() { conn.Close() })
+	target, err := l.handshake(ctx, conn, deadline, address, name)
 	if err == nil {
 		return target, nil
 	}
 	conn.Close()
-	if ctx.Err() != nil {
-		return nil, &stageError{stageOf(err), fmt.Errorf("%w (%w)", reason(ctx), err)}
+	if at, ok := errors.AsType[*stageError](err); ok && ctx.Err() != nil {
+		return nil, &stageError{at.stage, fmt.Errorf("%w (%w)", reason(ctx), err)}
 	}
 	return nil, err
 }
 
-func stageOf(err error) stage {
-	var at *stageError
-	if errors.As(err, &at) {
-		return at.stage
+// handshake does the rest on a connection, which has a deadline until the end of it.
+func (l *login) handshake(ctx context.Context, conn net.Conn, deadline time.Time, address *url.URL, name string) (*sftpTarget, error) {
+	if err := conn.SetDeadline(deadline); err != nil {
+		return nil, &stageError{stageReach, err}
 	}
-	return stageReach
-}
-
-func (l *login) dial(ctx context.Context, address string, deadline time.Time) (net.Conn, error) {
-	dialer := net.Dialer{Deadline: deadline}
-	conn, err := dialer.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, &stageError{stageReach, fmt.Errorf("reach the server: %w; is it up, and does a firewall let us through", err)}
-	}
-	return conn, nil
-}
-
-// handshake does the rest on a connection with a deadline, which it lifts in the end.
-func (l *login) handshake(ctx context.Context, conn net.Conn, address *url.URL, name string) (*sftpTarget, error) {
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	client, err := l.shake(ctx, conn, hostAndPort(address), name)
 	if err != nil {
-		stop()
 		return nil, err
 	}
 	files, err := sftp.NewClient(client, sftp.UseConcurrentWrites(true))
 	if err != nil {
-		stop()
 		return nil, &stageError{stageFiles, fmt.Errorf("the server lets us in, but offers no SFTP: %w", plainError(err))}
 	}
-	if err := conn.SetDeadline(time.Time{}); err != nil {
-		stop()
-		return nil, &stageError{stageFiles, err}
-	}
-	target := newSFTPTarget(ctx, client, files, path.Clean(address.Path), l.OperationTimeout)
-	target.stop = stop
-	if err := target.checkBase(); err != nil {
+	target := newSFTPTarget(client, files, path.Clean(address.Path), l.OperationTimeout)
+	if err := cmp.Or(conn.SetDeadline(time.Time{}), target.checkBase()); err != nil {
 		target.Close()
 		return nil, &stageError{stageFiles, err}
 	}

@@ -2,7 +2,6 @@ package distribute
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,12 +21,10 @@ import (
 // sftpTarget is a folder of a server. Each request has its deadline; one that is late ends the connection, since
 // SFTP can take none back.
 type sftpTarget struct {
-	ctx   context.Context
 	conn  *ssh.Client
 	files *sftp.Client
 	base  string // to which the folder of the URL leads
 	limit time.Duration
-	stop  func() bool // lets the context end without us
 	late  atomic.Bool
 
 	replaces bool // posix-rename@openssh.com
@@ -40,12 +37,12 @@ type sftpTarget struct {
 	closing sync.WaitGroup // handles whose closing nobody waits for
 }
 
-func newSFTPTarget(ctx context.Context, conn *ssh.Client, files *sftp.Client, base string, limit time.Duration) *sftpTarget {
+func newSFTPTarget(conn *ssh.Client, files *sftp.Client, base string, limit time.Duration) *sftpTarget {
 	has := func(extension, version string) bool {
 		data, ok := files.HasExtension(extension)
 		return ok && data == version
 	}
-	return &sftpTarget{ctx: ctx, conn: conn, files: files, base: base, limit: limit, folders: map[string]string{}, stop: func() bool { return true },
+	return &sftpTarget{conn: conn, files: files, base: base, limit: limit, folders: map[string]string{},
 		replaces: has("posix-rename@openssh.com", "1"), flushes: has("fsync@openssh.com", "1"), counts: has("statvfs@openssh.com", "2")}
 }
 
@@ -351,7 +348,6 @@ func (t *sftpTarget) Modified(name string) (at time.Time, err error) {
 
 // Close ends the connection. Nothing is lost by that: all that was written has been flushed and compared.
 func (t *sftpTarget) Close() error {
-	t.stop()
 	t.conn.Close()
 	t.closing.Wait()
 	t.files.Close()
