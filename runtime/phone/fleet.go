@@ -1,18 +1,21 @@
 package phone
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"capf/internal/plain"
 	"capf/runtime/capf"
 )
+
+// Many phones, and their names.
 
 // Fleet is many phones.
 type Fleet struct {
@@ -73,10 +76,11 @@ func latencyOf(durations []time.Duration) Latency {
 // Run has every phone call its server, Parallel at a time. When the context ends, running sessions are
 // broken off, and no other begins. Of an outcome only what the summary needs is kept.
 func (f *Fleet) Run(ctx context.Context) Summary {
-	gathered := gathering{Summary: Summary{Phones: len(f.Devices), NotRun: len(f.Devices),
-		Operations: map[capf.Operation]int{}, TLSVersions: map[uint16]int{}}}
+	summary := Summary{Phones: len(f.Devices), NotRun: len(f.Devices), Operations: map[capf.Operation]int{}, TLSVersions: map[uint16]int{}}
 	start := time.Now()
 	var guard sync.Mutex
+	failed := map[int]Outcome{}
+	var durations []time.Duration
 	forEach(ctx, len(f.Devices), f.Parallel, func(i int) {
 		outcome := f.runOne(ctx, f.Devices[i])
 		guard.Lock()
@@ -84,9 +88,18 @@ func (f *Fleet) Run(ctx context.Context) Summary {
 		if f.Finished != nil {
 			f.Finished(outcome)
 		}
-		gathered.add(i, outcome)
+		summary.add(outcome)
+		if outcome.Err != nil {
+			failed[i] = outcome
+		} else {
+			durations = append(durations, outcome.Duration)
+		}
 	})
-	return gathered.finish(time.Since(start))
+	for _, i := range slices.Sorted(maps.Keys(failed)) {
+		summary.Failed = append(summary.Failed, failed[i])
+	}
+	summary.Latency, summary.Elapsed = latencyOf(durations), time.Since(start)
+	return summary
 }
 
 func (f *Fleet) runOne(ctx context.Context, device string) (outcome Outcome) {
@@ -100,43 +113,19 @@ func (f *Fleet) runOne(ctx context.Context, device string) (outcome Outcome) {
 	return phone.Run(ctx)
 }
 
-// gathering is a summary that grows.
-type gathering struct {
-	Summary
-	failed    []failure
-	durations []time.Duration
-}
-
-// failure remembers the place of its device.
-type failure struct {
-	place   int
-	outcome Outcome
-}
-
-func (g *gathering) add(place int, outcome Outcome) {
-	g.NotRun--
+// add counts an outcome.
+func (s *Summary) add(outcome Outcome) {
+	s.NotRun--
 	if outcome.Attempts > 1 {
-		g.Retried++
+		s.Retried++
 	}
 	if outcome.TLSVersion != 0 {
-		g.TLSVersions[outcome.TLSVersion]++
+		s.TLSVersions[outcome.TLSVersion]++
 	}
-	if outcome.Err != nil {
-		g.failed = append(g.failed, failure{place, outcome})
-		return
+	if outcome.Err == nil {
+		s.Succeeded++
+		s.Operations[outcome.Operation]++
 	}
-	g.Succeeded++
-	g.Operations[outcome.Operation]++
-	g.durations = append(g.durations, outcome.Duration)
-}
-
-func (g *gathering) finish(elapsed time.Duration) Summary {
-	slices.SortFunc(g.failed, func(a, b failure) int { return cmp.Compare(a.place, b.place) })
-	for _, one := range g.failed {
-		g.Failed = append(g.Failed, one.outcome)
-	}
-	g.Latency, g.Elapsed = latencyOf(g.durations), elapsed
-	return g.Summary
 }
 
 // forEach calls do for 0 to count-1, that many at a time, and begins no more once the context has ended.
@@ -162,4 +151,38 @@ func forEach(ctx context.Context, count, parallel int, do func(i int)) {
 			return
 		}
 	}
+}
+
+// MaxDevices is the most devices of one sequence.
+const MaxDevices = 1_000_000
+
+// Sequence is count names of devices, from the first one counting up the MAC address by one. A single
+// device may have any name.
+func Sequence(first string, count int) ([]string, error) {
+	name, err := capf.ParseDevice(first)
+	if err != nil {
+		return nil, err
+	}
+	if count < 1 || count > MaxDevices {
+		return nil, fmt.Errorf("%d phones: give 1 to %d", count, MaxDevices)
+	}
+	digits, isMAC := capf.MAC(name)
+	if !isMAC {
+		if count == 1 {
+			return []string{name}, nil
+		}
+		return nil, fmt.Errorf("%s has no MAC address to count up from: begin with SEP and 12 hex digits", name)
+	}
+	mac, err := strconv.ParseUint(digits, 16, 48)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if last := mac + uint64(count) - 1; last >= 1<<48 {
+		return nil, fmt.Errorf("%d phones from %s on: the MAC addresses end at FFFFFFFFFFFF", count, name)
+	}
+	devices := make([]string, count)
+	for i := range devices {
+		devices[i] = fmt.Sprintf("SEP%012X", mac+uint64(i))
+	}
+	return devices, nil
 }

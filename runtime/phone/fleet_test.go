@@ -156,39 +156,3 @@ func TestSequence(t *testing.T) {
 		t.Errorf("a path is a device: %v", devices)
 	}
 }
-
-func TestPreparedKeys(t *testing.T) {
-	devices, err := Sequence(testDevice, 5)
-	if err != nil {
-		t.Fatal(err)
-	}
-	prepared, err := PrepareKeys(t.Context(), devices, capf.P256, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for _, device := range devices {
-		key, err := prepared.Key(t.Context(), device, capf.P256)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen[fmt.Sprint(key.Public())] = true
-	}
-	if len(seen) != 5 {
-		t.Errorf("%d different keys for 5 devices", len(seen))
-	}
-	if _, err := prepared.Key(t.Context(), devices[0], capf.RSA1024); err == nil {
-		t.Error("a key of another size is given")
-	}
-	if _, err := prepared.Key(t.Context(), "CSFALICE", capf.P256); err == nil {
-		t.Error("a key is given to a device without one")
-	}
-	if _, err := PrepareKeys(t.Context(), devices, "1000", 2); err == nil {
-		t.Error("keys of an unknown size are made")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := PrepareKeys(ctx, devices, capf.P256, 2); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
-	}
-}

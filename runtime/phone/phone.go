@@ -16,6 +16,7 @@
 package phone
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -85,7 +86,8 @@ type Phone struct {
 
 // New checks a configuration, all of it, and makes the phone.
 func New(config Config) (*Phone, error) {
-	problems := []error{config.checkDevice(), config.checkServer(), config.checkAuthentication(), config.checkIdentities(), config.TLS.check()}
+	problems := []error{config.checkDevice(), config.checkServer(), config.checkAuthentication(), checkIdentity("MIC", config.MIC), checkIdentity("SUDI", config.SUDI),
+		config.TLS.check()}
 	if config.Version != 0 && config.Version != wire.Version2 && config.Version != wire.Version3 {
 		problems = append(problems, fmt.Errorf("protocol version %d: use 2 or 3", config.Version))
 	}
@@ -143,35 +145,25 @@ func (c *Config) checkAuthentication() error {
 	return nil
 }
 
-// checkIdentities wants what the factory put in to be whole. Whose name it carries does not matter here: a
+// checkIdentity wants what the factory put in to be whole. Whose name it carries does not matter here: a
 // server has to judge that.
-func (c *Config) checkIdentities() error {
-	return errors.Join(checkIdentity("MIC", c.MIC), checkIdentity("SUDI", c.SUDI))
-}
-
 func checkIdentity(what string, identity *Identity) error {
-	if identity == nil {
-		return nil
-	}
-	if err := identity.check(); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+	if identity != nil {
+		if err := identity.check(); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 	}
 	return nil
 }
 
 // fill puts the defaults in.
 func (c *Config) fill() {
-	if c.Version == 0 {
-		c.Version = wire.Version3
-	}
+	c.Version = cmp.Or(c.Version, wire.Version3)
+	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
+	c.Flash = cmp.Or(c.Flash, NewMemoryFlash())
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Keys == nil {
 		c.Keys = GenerateKey
-	}
-	if c.Flash == nil {
-		c.Flash = NewMemoryFlash()
-	}
-	if c.Timeout == 0 {
-		c.Timeout = defaultTimeout
 	}
 	if c.Sleep == nil {
 		c.Sleep = capf.Wait
@@ -181,9 +173,6 @@ func (c *Config) fill() {
 	}
 	if c.OnAuthenticate == nil {
 		c.OnAuthenticate = func(*wire.AuthenticationResponse) {}
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
 	}
 }
 

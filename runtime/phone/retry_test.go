@@ -215,10 +215,12 @@ func TestHooks(t *testing.T) {
 		_ = c.end(wire.ReasonNoAction)
 		return nil
 	}))
-	delay := DelayAt(2, false, time.Minute, w.sleep)
 	config.OnMessage = func(ctx context.Context, at Point) error {
 		points = append(points, at)
-		return delay(ctx, at)
+		if at.Number == 2 && !at.After {
+			return w.sleep(ctx, time.Minute)
+		}
+		return nil
 	}
 	newPhone(t, config).Run(t.Context())
 	want := []Point{
