@@ -210,7 +210,7 @@ func (v views) changes(from, to []Element, without []Tag) []ValueChange {
 		if slices.Contains(without, tag) || bytes.Equal(before[tag].raw, after[tag].raw) {
 			continue
 		}
-		name := cmp.Or(v[tag].name, fmt.Sprintf(unknownTag+"%d", tag))
+		name := cmp.Or(v[tag].title, fmt.Sprintf(unknownTag+"%d", tag))
 		changes = append(changes, ValueChange{What: name, From: before[tag].shown, To: after[tag].shown})
 	}
 	return changes

@@ -146,21 +146,18 @@ func keyName(certificate *x509.Certificate) string {
 // views says how the elements of the header, or of records, are shown.
 type views map[Tag]view
 
-// unknownTag begins the name under which an element is shown that has none.
-const unknownTag = "TAG "
+var headerViews, recordViews = headerFields.views(), recordFields.views()
 
-type view struct {
-	name  string
-	value func([]byte) string // nil: nothing, for wrappers and padding
-}
+// unknownTag begins the title under which an element is shown that has none.
+const unknownTag = "TAG "
 
 func (v views) describe(described []ElementDescription, elements []Element) []ElementDescription {
 	for _, element := range elements {
 		known, ok := v[element.Tag]
 		if !ok {
-			known = view{fmt.Sprintf(unknownTag+"%d", element.Tag), colonHex}
+			known = view{title: fmt.Sprintf(unknownTag+"%d", element.Tag), value: colonHex}
 		}
-		one := ElementDescription{Position: element.Position, Tag: element.Tag, Name: known.name}
+		one := ElementDescription{Position: element.Position, Tag: element.Tag, Name: known.title}
 		if !element.Bare {
 			length := len(element.Value)
 			one.Length = &length
@@ -184,48 +181,13 @@ func (v views) unknown(found []string, part string, elements []Element) []string
 	return found
 }
 
-// headerViews also has the elements within wrappers, whose numbers mean one thing in all of the header.
-var headerViews = views{
-	TagVersion:                {"VERSION", showVersion},
-	TagHeaderLength:           {"HEADERLENGTH", showNumber},
-	TagSignerVersion:          {"SIGNERVERSION", showVersion},
-	TagSignerID:               {"SIGNERID", nil},
-	TagSignerName:             {"SIGNERNAME", showText},
-	TagSignerIssuer:           {"CANAME", showText},
-	TagSignerSerial:           {"SERIALNUMBER", colonHex},
-	TagSignatureInfo:          {"SIGNATUREINFO", nil},
-	TagDigestAlgorithm:        {"DIGESTALGORITHM", func(value []byte) string { return Digest(value[0]).String() }},
-	TagSignatureAlgorithmInfo: {"SIGNATUREALGORITHMINFO", nil},
-	TagSignatureAlgorithm:     {"SIGNATUREALGORITHM", showAlgorithm},
-	TagSignatureModulus:       {"SIGNATUREMODULUS", func(value []byte) string { return Modulus(value[0]).String() }},
-	TagSignature:              {"SIGNATURE", colonHex},
-	TagPadding:                {"PADDING", nil},
-	TagFileName:               {"FILENAME", showText},
-	TagTimestamp:              {"TIMESTAMP", showTime},
-}
-
-var recordViews = views{
-	TagRecordLength:         {"RECORDLENGTH", showNumber},
-	TagDNSName:              {"DNSNAME", showText},
-	TagSubject:              {"SUBJECTNAME", showText},
-	TagRole:                 {"FUNCTION", func(value []byte) string { return Role(binary.BigEndian.Uint16(value)).Title() }},
-	TagIssuer:               {"ISSUERNAME", showText},
-	TagSerial:               {"SERIALNUMBER", colonHex},
-	TagPublicKey:            {"PUBLICKEY", colonHex},
-	TagCertificateSignature: {"SIGNATURE", colonHex},
-	TagCertificate:          {"CERTIFICATE", showCertificate},
-	TagAddress:              {"IPADDRESS", func(value []byte) string { return netip.AddrFrom4([4]byte(value)).String() }},
-	TagCertificateHash:      {"CERTIFICATEHASH", colonHex},
-	TagHashAlgorithm:        {"HASHALGORITHM", colonHex},
-}
-
-// The values below have the lengths that decoding made sure of.
-
 func showVersion(value []byte) string { return Version(binary.BigEndian.Uint16(value)).String() }
 
 func showNumber(value []byte) string { return fmt.Sprint(binary.BigEndian.Uint16(value)) }
 
 func showText(value []byte) string { return quoted(string(value[:len(value)-1])) }
+
+func showAddress(value []byte) string { return netip.AddrFrom4([4]byte(value)).String() }
 
 func showTime(value []byte) string {
 	return time.Unix(int64(binary.BigEndian.Uint32(value)), 0).UTC().Format(time.RFC3339)

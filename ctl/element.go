@@ -126,7 +126,7 @@ type span struct {
 type schema[T any] map[Tag]field[T]
 
 type field[T any] struct {
-	name     string
+	view
 	required bool
 	bare     bool
 	inner    schema[T]                                         // of a wrapper
@@ -205,29 +205,54 @@ func (s schema[T]) admit(before []Element, element Element, part string) error {
 	return nil
 }
 
-// The ways to read a value. Place gives where it belongs in the view.
-
-func readBytes[T any](place func(*T) *[]byte) func(*T, Element, string) error {
-	return func(into *T, element Element, _ string) error {
-		*place(into) = element.Value
-		return nil
-	}
+// view is what an element is called, and how it is shown.
+type view struct {
+	name  string              // in errors
+	title string              // in what is shown
+	value func([]byte) string // nil: nothing, for wrappers and padding
 }
 
-// readSome is readBytes for a value that must not be empty.
-func readSome[T any](place func(*T) *[]byte) func(*T, Element, string) error {
-	return func(into *T, element Element, name string) error {
+// must gives the field as one that may not be missing.
+func (f field[T]) must() field[T] {
+	f.required = true
+	return f
+}
+
+// shown gives the field with another way to show its value, which has the length that decoding made sure of.
+func (f field[T]) shown(value func([]byte) string) field[T] {
+	f.value = value
+	return f
+}
+
+// wrapper is a field that has elements for its value.
+func wrapper[T any](name, title string, inner schema[T]) field[T] {
+	return field[T]{view: view{name: name, title: title}, required: true, inner: inner}
+}
+
+// bytesField is a field that is taken as it is. Place gives where it belongs in the typed view.
+func bytesField[T any](name, title string, place func(*T) *[]byte) field[T] {
+	return field[T]{view: view{name, title, colonHex}, read: func(into *T, element Element, _ string) error {
+		*place(into) = element.Value
+		return nil
+	}}
+}
+
+// filledField is a bytesField that must not be empty.
+func filledField[T any](name, title string, place func(*T) *[]byte) field[T] {
+	f := bytesField(name, title, place)
+	read := f.read
+	f.read = func(into *T, element Element, name string) error {
 		if len(element.Value) == 0 {
 			return faultAt(element.Position, name, "is empty")
 		}
-		*place(into) = element.Value
-		return nil
+		return read(into, element, name)
 	}
+	return f
 }
 
-// readNumber is for a big-endian number of exactly that many bytes, at most 4.
-func readNumber[T any](size int, set func(into *T, number uint32)) func(*T, Element, string) error {
-	return func(into *T, element Element, name string) error {
+// numberField is a big-endian number of exactly that many bytes, at most 4.
+func numberField[T any](name, title string, size int, set func(into *T, number uint32)) field[T] {
+	return field[T]{view: view{name, title, showNumber}, read: func(into *T, element Element, name string) error {
 		if len(element.Value) != size {
 			return faultAt(element.Position, name, "length %d instead of %d", len(element.Value), size)
 		}
@@ -235,12 +260,12 @@ func readNumber[T any](size int, set func(into *T, number uint32)) func(*T, Elem
 		copy(wide[4-size:], element.Value)
 		set(into, binary.BigEndian.Uint32(wide[:]))
 		return nil
-	}
+	}}
 }
 
-// readText is for a text, which ends in one NUL and has no other.
-func readText[T any](place func(*T) *string) func(*T, Element, string) error {
-	return func(into *T, element Element, name string) error {
+// textField is a text, which ends in one NUL and has no other.
+func textField[T any](name, title string, place func(*T) *string) field[T] {
+	return field[T]{view: view{name, title, showText}, read: func(into *T, element Element, name string) error {
 		last := len(element.Value) - 1
 		if at := bytes.IndexByte(element.Value, 0); at >= 0 && at < last {
 			return faultAt(element.Position, name, "a NUL within the text, %d bytes before its end", last-at)
@@ -250,5 +275,15 @@ func readText[T any](place func(*T) *string) func(*T, Element, string) error {
 		}
 		*place(into) = string(element.Value[:last])
 		return nil
+	}}
+}
+
+// views gives how the elements are shown, those within wrappers too: in all of the header a number means one thing.
+func (s schema[T]) views() views {
+	all := views{}
+	for tag, known := range s {
+		all[tag] = known.view
+		maps.Copy(all, known.inner.views())
 	}
+	return all
 }

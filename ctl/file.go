@@ -162,7 +162,7 @@ func (f *File) fault(tag Tag, problem string, arguments ...any) *FormatError {
 	if element, ok := findDeep(f.Elements, tag); ok {
 		position = element.Position
 	}
-	return faultAt(position, "header, "+headerName(tag), problem, arguments...)
+	return faultAt(position, "header, "+headerViews[tag].name, problem, arguments...)
 }
 
 // findDeep looks in the wrappers too. Within the header each number has one meaning.
@@ -176,15 +176,6 @@ func findDeep(elements []Element, tag Tag) (Element, bool) {
 		}
 	}
 	return Element{}, false
-}
-
-func headerName(tag Tag) string {
-	for _, level := range []schema[Header]{headerFields, signerFields, signatureFields, algorithmFields} {
-		if known, ok := level[tag]; ok {
-			return known.name
-		}
-	}
-	return "unknown element"
 }
 
 // FileName is the name that a list carries and that phones ask TFTP servers for.
@@ -225,33 +216,36 @@ const algorithmRSA = 0
 // headerFields is the schema of ctl-format.md, "Header". All but the signer version and the padding are
 // in every list.
 var headerFields = schema[Header]{
-	TagVersion:       {name: "version", required: true, read: readNumber(2, func(h *Header, n uint32) { h.Version = Version(n) })},
-	TagHeaderLength:  {name: "header length", required: true, read: readNumber(2, func(h *Header, n uint32) { h.Length = int(n) })},
-	TagSignerVersion: {name: "signer version", read: readNumber(2, func(h *Header, n uint32) { h.SignerVersion = Version(n) })},
-	TagSignerID:      {name: "signer ID", required: true, inner: signerFields},
-	TagSignatureInfo: {name: "signature info", required: true, inner: signatureFields},
-	TagSignature:     {name: "signature", required: true, read: readBytes(func(h *Header) *[]byte { return &h.Signature })},
-	TagFileName:      {name: "file name", required: true, read: readText(func(h *Header) *string { return &h.FileName })},
-	TagTimestamp: {name: "timestamp", required: true, read: readNumber(4, func(h *Header, n uint32) {
-		h.Timestamp = time.Unix(int64(n), 0).UTC()
-	})},
-	TagPadding: {name: "padding", bare: true},
+	TagVersion:       numberField("version", "VERSION", 2, func(h *Header, n uint32) { h.Version = Version(n) }).must().shown(showVersion),
+	TagHeaderLength:  numberField("header length", "HEADERLENGTH", 2, func(h *Header, n uint32) { h.Length = int(n) }).must(),
+	TagSignerVersion: numberField("signer version", "SIGNERVERSION", 2, func(h *Header, n uint32) { h.SignerVersion = Version(n) }).shown(showVersion),
+	TagSignerID:      wrapper("signer ID", "SIGNERID", signerFields),
+	TagSignatureInfo: wrapper("signature info", "SIGNATUREINFO", signatureFields),
+	TagSignature:     bytesField("signature", "SIGNATURE", func(h *Header) *[]byte { return &h.Signature }).must(),
+	TagFileName:      textField("file name", "FILENAME", func(h *Header) *string { return &h.FileName }).must(),
+	TagTimestamp:     numberField("timestamp", "TIMESTAMP", 4, (*Header).setTime).must().shown(showTime),
+	TagPadding:       {view: view{name: "padding", title: "PADDING"}, bare: true},
 }
 
+func (h *Header) setTime(seconds uint32) { h.Timestamp = time.Unix(int64(seconds), 0).UTC() }
+
 var signerFields = schema[Header]{
-	TagSignerName:   {name: "signer name", required: true, read: readText(func(h *Header) *string { return &h.Signer.Subject })},
-	TagSignerIssuer: {name: "issuer name", required: true, read: readText(func(h *Header) *string { return &h.Signer.Issuer })},
-	TagSignerSerial: {name: "serial number", required: true, read: readBytes(func(h *Header) *[]byte { return &h.Signer.Serial })},
+	TagSignerName:   textField("signer name", "SIGNERNAME", func(h *Header) *string { return &h.Signer.Subject }).must(),
+	TagSignerIssuer: textField("issuer name", "CANAME", func(h *Header) *string { return &h.Signer.Issuer }).must(),
+	TagSignerSerial: bytesField("serial number", "SERIALNUMBER", func(h *Header) *[]byte { return &h.Signer.Serial }).must(),
 }
 
 var signatureFields = schema[Header]{
-	TagDigestAlgorithm:        {name: "digest algorithm", required: true, read: readNumber(1, func(h *Header, n uint32) { h.Digest = Digest(n) })},
-	TagSignatureAlgorithmInfo: {name: "signature algorithm info", required: true, inner: algorithmFields},
+	TagDigestAlgorithm: numberField("digest algorithm", "DIGESTALGORITHM", 1, func(h *Header, n uint32) { h.Digest = Digest(n) }).
+		must().shown(func(value []byte) string { return Digest(value[0]).String() }),
+	TagSignatureAlgorithmInfo: wrapper("signature algorithm info", "SIGNATUREALGORITHMINFO", algorithmFields),
 }
 
 var algorithmFields = schema[Header]{
-	TagSignatureAlgorithm: {name: "signature algorithm", required: true, read: readNumber(1, func(h *Header, n uint32) { h.SignatureAlgorithm = byte(n) })},
-	TagSignatureModulus:   {name: "signature modulus", required: true, read: readNumber(1, func(h *Header, n uint32) { h.Modulus = Modulus(n) })},
+	TagSignatureAlgorithm: numberField("signature algorithm", "SIGNATUREALGORITHM", 1, func(h *Header, n uint32) { h.SignatureAlgorithm = byte(n) }).
+		must().shown(showAlgorithm),
+	TagSignatureModulus: numberField("signature modulus", "SIGNATUREMODULUS", 1, func(h *Header, n uint32) { h.Modulus = Modulus(n) }).
+		must().shown(func(value []byte) string { return Modulus(value[0]).String() }),
 }
 
 // Record is one certificate with one role. It is read from the elements; changing it changes no file.
@@ -334,20 +328,23 @@ func (r *Record) fault(tag Tag, problem string, arguments ...any) *FormatError {
 // recordFields is the schema of ctl-format.md, "Records". Which elements a certificate record must have
 // is Verify's to say: a list that is only carried along need not be perfect to be shown.
 var recordFields = schema[Record]{
-	TagRecordLength:         {name: "record length", required: true, read: readNumber(2, func(r *Record, n uint32) { r.Length = int(n) })},
-	TagDNSName:              {name: "DNS name", read: readText(func(r *Record) *string { return &r.DNSName })},
-	TagSubject:              {name: "subject name", read: readText(func(r *Record) *string { return &r.ID.Subject })},
-	TagRole:                 {name: "function", required: true, read: readNumber(2, func(r *Record, n uint32) { r.Role = Role(n) })},
-	TagIssuer:               {name: "issuer name", read: readText(func(r *Record) *string { return &r.ID.Issuer })},
-	TagSerial:               {name: "serial number", read: readBytes(func(r *Record) *[]byte { return &r.ID.Serial })},
-	TagPublicKey:            {name: "public key", read: readBytes(func(r *Record) *[]byte { return &r.PublicKey })},
-	TagCertificateSignature: {name: "signature", read: readBytes(func(r *Record) *[]byte { return &r.CertificateSignature })},
-	TagCertificate:          {name: "certificate", read: readSome(func(r *Record) *[]byte { return &r.Certificate })},
-	TagAddress: {name: "IP address", read: readNumber(4, func(r *Record, n uint32) {
-		r.Address = netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-	})},
-	TagCertificateHash: {name: "certificate hash", read: readSome(func(r *Record) *[]byte { return &r.Hash })},
-	TagHashAlgorithm:   {name: "hash algorithm", read: readBytes(func(r *Record) *[]byte { return &r.HashAlgorithm })},
+	TagRecordLength: numberField("record length", "RECORDLENGTH", 2, func(r *Record, n uint32) { r.Length = int(n) }).must(),
+	TagDNSName:      textField("DNS name", "DNSNAME", func(r *Record) *string { return &r.DNSName }),
+	TagSubject:      textField("subject name", "SUBJECTNAME", func(r *Record) *string { return &r.ID.Subject }),
+	TagRole: numberField("function", "FUNCTION", 2, func(r *Record, n uint32) { r.Role = Role(n) }).
+		must().shown(func(value []byte) string { return Role(binary.BigEndian.Uint16(value)).Title() }),
+	TagIssuer:               textField("issuer name", "ISSUERNAME", func(r *Record) *string { return &r.ID.Issuer }),
+	TagSerial:               bytesField("serial number", "SERIALNUMBER", func(r *Record) *[]byte { return &r.ID.Serial }),
+	TagPublicKey:            bytesField("public key", "PUBLICKEY", func(r *Record) *[]byte { return &r.PublicKey }),
+	TagCertificateSignature: bytesField("signature", "SIGNATURE", func(r *Record) *[]byte { return &r.CertificateSignature }),
+	TagCertificate:          filledField("certificate", "CERTIFICATE", func(r *Record) *[]byte { return &r.Certificate }).shown(showCertificate),
+	TagAddress:              numberField("IP address", "IPADDRESS", 4, (*Record).setAddress).shown(showAddress),
+	TagCertificateHash:      filledField("certificate hash", "CERTIFICATEHASH", func(r *Record) *[]byte { return &r.Hash }),
+	TagHashAlgorithm:        bytesField("hash algorithm", "HASHALGORITHM", func(r *Record) *[]byte { return &r.HashAlgorithm }),
+}
+
+func (r *Record) setAddress(number uint32) {
+	r.Address = netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, number)))
 }
 
 // check refuses a record that is neither a certificate record nor a hash record.
