@@ -3,7 +3,6 @@ package ctl
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -202,7 +201,9 @@ func headerChanges(first, second *File, otherwise bool) []ValueChange {
 
 // changes compares elements by their tags, those within wrappers too.
 func (v views) changes(from, to []Element, without []Tag) []ValueChange {
-	before, after := v.texts(from), v.texts(to)
+	before, after := map[Tag]tagged{}, map[Tag]tagged{}
+	v.gather(from, before)
+	v.gather(to, after)
 	tags := slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after)))
 	slices.Sort(tags)
 	changes := []ValueChange{}
@@ -210,42 +211,30 @@ func (v views) changes(from, to []Element, without []Tag) []ValueChange {
 		if slices.Contains(without, tag) || bytes.Equal(before[tag].raw, after[tag].raw) {
 			continue
 		}
-		name := cmp.Or(v[tag].title, fmt.Sprintf(unknownTag+"%d", tag))
-		changes = append(changes, ValueChange{What: name, From: before[tag].shown, To: after[tag].shown})
+		changes = append(changes, ValueChange{What: v.of(Element{Tag: tag}).title, From: before[tag].shown, To: after[tag].shown})
 	}
 	return changes
 }
 
-type shownElement struct {
-	raw   []byte // of all elements with the tag
-	shown string
+// tagged are the elements with one tag.
+type tagged struct {
+	raw   []byte // of all of them
+	shown string // of the first: only unknown tags are there several times
 }
 
-// texts gives the elements by their tags. A tag that stands there several times, as only unknown ones do, is shown by
-// its first.
-func (v views) texts(elements []Element) map[Tag]shownElement {
+func (v views) gather(elements []Element, into map[Tag]tagged) {
 	const most = 16 * 3 // of a value in hex
-	texts := map[Tag]shownElement{}
-	for _, one := range v.describe(nil, elements) {
-		found, again := texts[one.Tag]
+	for _, element := range elements {
+		found, again := into[element.Tag]
 		if !again {
-			found.shown = one.Value
-			if isColonHex(one.Value) && len(one.Value) > most {
-				found.shown = one.Value[:most-1] + "…"
+			found.shown = v.of(element).show(element)
+			if isColonHex(found.shown) && len(found.shown) > most {
+				found.shown = found.shown[:most-1] + "…"
 			}
 		}
-		texts[one.Tag] = found
-	}
-	v.raws(elements, texts)
-	return texts
-}
-
-func (v views) raws(elements []Element, texts map[Tag]shownElement) {
-	for _, element := range elements {
-		found := texts[element.Tag]
 		found.raw = appendElements(found.raw, []Element{element})
-		texts[element.Tag] = found
-		v.raws(element.Inner, texts)
+		into[element.Tag] = found
+		v.gather(element.Inner, into)
 	}
 }
 

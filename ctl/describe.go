@@ -151,19 +151,28 @@ var headerViews, recordViews = headerFields.views(), recordFields.views()
 // unknownTag begins the title under which an element is shown that has none.
 const unknownTag = "TAG "
 
+// of gives the view of an element, which may have none of its own.
+func (v views) of(element Element) view {
+	if known, ok := v[element.Tag]; ok {
+		return known
+	}
+	return view{title: fmt.Sprintf(unknownTag+"%d", element.Tag), value: colonHex}
+}
+
+func (v view) show(element Element) string {
+	if v.value == nil {
+		return ""
+	}
+	return v.value(element.Value)
+}
+
 func (v views) describe(described []ElementDescription, elements []Element) []ElementDescription {
 	for _, element := range elements {
-		known, ok := v[element.Tag]
-		if !ok {
-			known = view{title: fmt.Sprintf(unknownTag+"%d", element.Tag), value: colonHex}
-		}
-		one := ElementDescription{Position: element.Position, Tag: element.Tag, Name: known.title}
+		known := v.of(element)
+		one := ElementDescription{Position: element.Position, Tag: element.Tag, Name: known.title, Value: known.show(element)}
 		if !element.Bare {
 			length := len(element.Value)
 			one.Length = &length
-		}
-		if known.value != nil {
-			one.Value = known.value(element.Value)
 		}
 		described = v.describe(append(described, one), element.Inner)
 	}
@@ -206,22 +215,7 @@ func showCertificate(value []byte) string {
 	return colonHex(sum[:]) + " (SHA-1)"
 }
 
-func colonHex(value []byte) string {
-	if len(value) == 0 {
-		return ""
-	}
-	const digits = "0123456789ABCDEF"
-	var text strings.Builder
-	text.Grow(3 * len(value))
-	for i, char := range value {
-		if i > 0 {
-			text.WriteByte(':')
-		}
-		text.WriteByte(digits[char>>4])
-		text.WriteByte(digits[char&15])
-	}
-	return text.String()
-}
+func colonHex(value []byte) string { return strings.ReplaceAll(fmt.Sprintf("% X", value), " ", ":") }
 
 // Show prints a list as a CallManager's `show ctl` does: byte position, tag name, length and value of each
 // element, the header first, then record by record, then whether the signature verifies. A list that

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -30,8 +29,8 @@ type Node struct {
 // Validate checks name, URL and folders, without going there.
 func (n Node) Validate() error {
 	address, _, err := n.check()
-	if _, ok := schemes[address.Scheme]; err == nil && !ok {
-		err = unsupported(address, slices.Sorted(maps.Keys(schemes)))
+	if err == nil {
+		_, err = byScheme(address, schemes)
 	}
 	return ofNode(n.Name, err)
 }
@@ -39,30 +38,40 @@ func (n Node) Validate() error {
 // opening opens the target of a node that has been checked.
 type opening func(context.Context) (Target, error)
 
-// opening returns the node with its folders in plain form, and how to open it.
+// opening returns the node with its folders in plain form, and how to open it. Without openers it can be a folder
+// of this machine.
 func (n Node) opening(known map[string]Opener) (Node, opening, error) {
 	address, n, err := n.check()
 	if err != nil {
 		return n, nil, err
 	}
-	open, err := opener(address, known)
+	if known == nil {
+		known = map[string]Opener{"file": OpenFolder}
+	}
+	open, err := byScheme(address, known)
 	return n, func(ctx context.Context) (Target, error) { return open(ctx, address) }, err
 }
 
-// check returns the URL and the node with its folders in plain form. The URL is never nil.
+// check returns the URL and the node with its folders in plain form.
 func (n Node) check() (*url.URL, Node, error) {
 	if n.Name == "" {
-		return &url.URL{}, n, errors.New("has no name")
+		return nil, n, errors.New("has no name")
 	}
-	address, err := parseTarget(n.Target)
+	address, err := url.Parse(n.Target)
 	if err != nil {
-		return &url.URL{}, n, err
+		// The error of url.Parse quotes the URL, which may carry a password.
+		return nil, n, errors.New("the target is not a readable URL: use file:///folder or sftp://name@host:port/folder")
+	}
+	if check, ok := schemes[address.Scheme]; ok {
+		if err := check(address); err != nil {
+			return nil, n, err
+		}
 	}
 	if n.CertificatesDir, err = cleanDir(n.CertificatesDir, DefaultCertificatesDir); err != nil {
-		return address, n, fmt.Errorf("certificates folder %w", err)
+		return nil, n, fmt.Errorf("certificates folder %w", err)
 	}
 	if n.TFTPDir, err = cleanDir(n.TFTPDir, DefaultTFTPDir); err != nil {
-		return address, n, fmt.Errorf("TFTP folder %w", err)
+		return nil, n, fmt.Errorf("TFTP folder %w", err)
 	}
 	return address, n, nil
 }

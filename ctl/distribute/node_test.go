@@ -66,7 +66,7 @@ func FuzzTarget(f *testing.F) {
 		if node.Validate() != nil {
 			return
 		}
-		address, err := parseTarget(text)
+		address, _, err := node.check()
 		if err != nil || !strings.HasPrefix(address.Path, "/") || address.Scheme == "sftp" && address.Hostname() == "" {
 			t.Fatalf("%q was let through: %v", text, err)
 		}

@@ -61,15 +61,11 @@ func NewPayload(capf Certificates, list []byte) (*Payload, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CAPF certificate: %w", err)
 	}
-	verification, err := ctl.Verify(list)
+	trust, certificates, err := capfOf("list", list, ctl.Verify, capf.InForce)
 	if err != nil {
-		return nil, fmt.Errorf("the list to distribute does not verify: %w", err)
+		return nil, err
 	}
-	certificates, err := capfOf(verification, capf.InForce)
-	if err != nil {
-		return nil, fmt.Errorf("the list to distribute %w", err)
-	}
-	payload := &Payload{inForce: capf.InForce, trust: verification.File}
+	payload := &Payload{inForce: capf.InForce, trust: trust}
 	payload.add(CertificatesFolder, "CAPF.cer", capf.InForce.Raw)
 	payload.addPEM(name, capf.InForce)
 	for _, other := range capf.alongside(certificates) {
@@ -82,27 +78,27 @@ func NewPayload(capf Certificates, list []byte) (*Payload, error) {
 // AddITL adds the ITLFile.tlv that goes with the list. It must verify and have the certificate in force as CAPF's, as
 // the list must.
 func (p *Payload) AddITL(itl []byte) error {
-	verification, err := ctl.VerifyITL(itl)
-	if err != nil {
-		return fmt.Errorf("the ITL to distribute does not verify: %w", err)
-	}
-	if _, err := capfOf(verification, p.inForce); err != nil {
-		return fmt.Errorf("the ITL to distribute %w", err)
+	if _, _, err := capfOf("ITL", itl, ctl.VerifyITL, p.inForce); err != nil {
+		return err
 	}
 	p.addList(ctl.ITLFileName, itl)
 	return nil
 }
 
-// capfOf gives the certificates that a list has as CAPF's, if the one in force is among them.
-func capfOf(verification *ctl.Verification, inForce *x509.Certificate) ([]*x509.Certificate, error) {
+// capfOf gives a list that verifies, and the certificates that it has as CAPF's, if the one in force is among them.
+func capfOf(kind string, list []byte, verify func([]byte) (*ctl.Verification, error), inForce *x509.Certificate) (*ctl.File, []*x509.Certificate, error) {
+	verification, err := verify(list)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the %s to distribute does not verify: %w", kind, err)
+	}
 	certificates, err := verification.File.Certificates(ctl.RoleCAPF)
 	if err != nil {
-		return nil, fmt.Errorf("cannot be read whole: %w", err)
+		return nil, nil, fmt.Errorf("the %s to distribute cannot be read whole: %w", kind, err)
 	}
 	if !slices.ContainsFunc(certificates, inForce.Equal) {
-		return nil, errors.New("was made without the present CAPF certificate")
+		return nil, nil, fmt.Errorf("the %s to distribute was made without the present CAPF certificate", kind)
 	}
-	return certificates, nil
+	return verification.File, certificates, nil
 }
 
 // Reminders says which certificates of the list are at their end or near it, the most urgent first, a line each.

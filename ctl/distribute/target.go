@@ -51,37 +51,15 @@ type Opener func(ctx context.Context, address *url.URL) (Target, error)
 // ErrTooLarge is what Target.Read returns for a file beyond the limit.
 var ErrTooLarge = errors.New("the file is too large")
 
-// openers are the schemes that can be opened without Options.Openers.
-var openers = map[string]Opener{"file": OpenFolder}
-
 // schemes are the checks of the URLs that nodes may have.
 var schemes = map[string]func(*url.URL) error{"file": checkFolderURL, "sftp": checkSFTPURL}
 
-// parseTarget reads a node's URL.
-func parseTarget(text string) (*url.URL, error) {
-	address, err := url.Parse(text)
-	if err != nil {
-		// The error of url.Parse quotes the URL, which may carry a password.
-		return nil, errors.New("the target is not a readable URL: use file:///folder or sftp://name@host:port/folder")
-	}
-	if check, ok := schemes[address.Scheme]; ok {
-		return address, check(address)
-	}
-	return address, nil
-}
-
-// opener finds the opener for a URL.
-func opener(address *url.URL, known map[string]Opener) (Opener, error) {
-	if known == nil {
-		known = openers
-	}
-	open, ok := known[address.Scheme]
+// byScheme finds what there is for the scheme of a URL.
+func byScheme[T any](address *url.URL, known map[string]T) (T, error) {
+	found, ok := known[address.Scheme]
 	if !ok {
-		return nil, unsupported(address, slices.Sorted(maps.Keys(known)))
+		return found, fmt.Errorf("target %s: scheme %q is not supported; these are: %s", address.Redacted(), address.Scheme,
+			strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	}
-	return open, nil
-}
-
-func unsupported(address *url.URL, these []string) error {
-	return fmt.Errorf("target %s: scheme %q is not supported; these are: %s", address.Redacted(), address.Scheme, strings.Join(these, ", "))
+	return found, nil
 }
