@@ -35,10 +35,7 @@ func (r *run) prepare(folders bool) error {
 }
 
 func (r *run) makeFolders() error {
-	folders := []string{r.node.CertificatesDir}
-	if r.node.TFTPDir != r.node.CertificatesDir {
-		folders = append(folders, r.node.TFTPDir)
-	}
+	folders := slices.Compact([]string{r.node.CertificatesDir, r.node.TFTPDir})
 	return r.atOnce(len(folders), func(i int) error {
 		if err := r.step(func() error { return r.target.MakeFolder(folders[i]) }); err != nil {
 			return fmt.Errorf("folder %s: %w", folders[i], err)

@@ -2,7 +2,6 @@ package phone
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -123,12 +122,6 @@ type Outcome struct {
 	Records     []int // TLS records with application data that each message received came in; see RecordCounter
 	Attempts    int
 	Duration    time.Duration // of all attempts and the waits between them
-}
-
-// connected notes what the handshake came to.
-func (o *Outcome) connected(state tls.ConnectionState) {
-	o.TLSVersion, o.CipherSuite = state.Version, state.CipherSuite
-	o.Server = state.PeerCertificates[0]
 }
 
 // judge says whether the phone got what it came for. The last message of an installation or deletion

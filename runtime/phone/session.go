@@ -53,7 +53,8 @@ func (s *session) run(ctx context.Context) error {
 	}
 	s.connection = connection
 	defer connection.close()
-	s.outcome.connected(connection.tls.ConnectionState())
+	state := connection.tls.ConnectionState()
+	s.outcome.TLSVersion, s.outcome.CipherSuite, s.outcome.Server = state.Version, state.CipherSuite, state.PeerCertificates[0]
 	for s.number < maxMessages {
 		m, err := s.receive(ctx)
 		if err != nil {

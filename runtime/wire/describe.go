@@ -23,31 +23,26 @@ func describeElement(e Element) string {
 	return fmt.Sprintf("%v %s", e.Tag, describeValue(e))
 }
 
+// byteNames give the names of values of one byte.
+var byteNames = map[Tag]func(byte) fmt.Stringer{
+	TagReason:             func(b byte) fmt.Stringer { return Reason(b) },
+	TagCertificateType:    func(b byte) fmt.Stringer { return CertificateType(b) },
+	TagAuthenticationType: func(b byte) fmt.Stringer { return AuthenticationType(b) },
+	TagKeyType:            func(b byte) fmt.Stringer { return KeyType(b) },
+	TagCurve:              func(b byte) fmt.Stringer { return Curve(b) },
+}
+
 func describeValue(e Element) string {
+	if name, known := byteNames[e.Tag]; known && len(e.Value) == 1 {
+		return fmt.Sprintf("%d (%v)", e.Value[0], name(e.Value[0]))
+	}
 	switch e.Tag {
-	case TagReason:
-		return describeByte(e.Value, func(b byte) fmt.Stringer { return Reason(b) })
-	case TagCertificateType:
-		return describeByte(e.Value, func(b byte) fmt.Stringer { return CertificateType(b) })
-	case TagAuthenticationType:
-		return describeByte(e.Value, func(b byte) fmt.Stringer { return AuthenticationType(b) })
-	case TagKeyType:
-		return describeByte(e.Value, func(b byte) fmt.Stringer { return KeyType(b) })
-	case TagCurve:
-		return describeByte(e.Value, func(b byte) fmt.Stringer { return Curve(b) })
 	case TagVersion, TagKeySize:
 		return describeNumber(e.Value)
 	case TagReasonInfo, TagDeviceName:
 		return describeText(e.Value)
 	}
 	return describeOpaque(e)
-}
-
-func describeByte(value []byte, name func(byte) fmt.Stringer) string {
-	if len(value) != 1 {
-		return describeLength(value)
-	}
-	return fmt.Sprintf("%d (%v)", value[0], name(value[0]))
 }
 
 func describeNumber(value []byte) string {
