@@ -143,11 +143,7 @@ func (r *run) checkFolder(folder string) (result FolderCheck, clock *int64, err 
 // nearest gives the folder, or the innermost around it that is there; the target itself is.
 func (r *run) nearest(folder string) (string, error) {
 	for ; folder != "."; folder = path.Dir(folder) {
-		exists := false
-		err := r.step(func() (err error) {
-			exists, err = r.target.Exists(folder)
-			return err
-		})
+		exists, err := r.exists(folder)
 		if err != nil || exists {
 			return folder, err
 		}
@@ -176,11 +172,7 @@ func (r *run) try(name string) (clock *int64, err error) {
 // clock gives by how many seconds a file's time is outside of that in which it was written; nil where the target
 // does not tell.
 func (r *run) clock(name string, before, after time.Time) *int64 {
-	var at time.Time
-	err := r.step(func() (err error) {
-		at, err = r.target.Modified(name)
-		return err
-	})
+	at, err := ask(r, func() (time.Time, error) { return r.target.Modified(name) })
 	if err != nil || at.Unix() <= 0 {
 		return nil
 	}

@@ -118,11 +118,9 @@ func (r *run) tell(step Step) {
 	}
 }
 
-func (r *run) open() error {
-	return r.step(func() (err error) {
-		r.target, err = r.opening(r.ctx)
-		return err
-	})
+func (r *run) open() (err error) {
+	r.target, err = ask(r, func() (Target, error) { return r.opening(r.ctx) })
+	return err
 }
 
 // step does one thing at the target, unless the time is over.
@@ -135,6 +133,15 @@ func (r *run) step(do func() error) error {
 		return fmt.Errorf("%w (%w)", reason(r.ctx), err)
 	}
 	return withRemedy(err)
+}
+
+// ask is step for what has an answer.
+func ask[T any](r *run, do func() (T, error)) (answer T, err error) {
+	err = r.step(func() (err error) {
+		answer, err = do()
+		return err
+	})
+	return answer, err
 }
 
 // atOnce does n things: all at the same time where the target is pipelined, else one by one up to the first that
@@ -238,15 +245,14 @@ func (r *run) lookAt(file *work) error {
 
 // findLeft gives the name back where it is there.
 func (r *run) findLeft(name string) (string, error) {
-	there := false
-	err := r.step(func() (err error) {
-		there, err = r.target.Exists(name)
-		return err
-	})
-	if !there {
-		name = ""
+	if there, err := r.exists(name); !there || err != nil {
+		return "", err
 	}
-	return name, err
+	return name, nil
+}
+
+func (r *run) exists(name string) (bool, error) {
+	return ask(r, func() (bool, error) { return r.target.Exists(name) })
 }
 
 func (r *run) recover(file *work) error {
@@ -259,10 +265,7 @@ func (r *run) recover(file *work) error {
 }
 
 func (r *run) read(name string, limit int64) (data []byte, exists bool, err error) {
-	err = r.step(func() error {
-		data, err = r.target.Read(name, limit)
-		return err
-	})
+	data, err = ask(r, func() ([]byte, error) { return r.target.Read(name, limit) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
