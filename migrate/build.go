@@ -12,7 +12,6 @@ type builder struct {
 	now        time.Time
 	parameters capf.Parameters // as they are after the run
 	random     io.Reader
-	tried      map[tried]bool
 }
 
 // phone makes a phone of the record that it is taken from. What the file does not say is as for a new phone; what it
@@ -55,29 +54,11 @@ func (b builder) phone(r *record) (capf.Phone, error) {
 	return phone, nil
 }
 
-// try gives the error that making the phone would. It hangs on few things where the store does not have the phone, so
-// that what went well is not tried again for each.
-func (b *builder) try(r *record) error {
-	kind := tried{r.common, !r.secret.IsZero()}
-	if r.settled == nil && b.tried[kind] {
-		return nil
-	}
-	with := *b
-	with.random = zeros{}
-	_, err := with.phone(r)
-	if err == nil && r.settled == nil {
-		if b.tried == nil {
-			b.tried = map[tried]bool{}
-		}
-		b.tried[kind] = true
-	}
+// try gives the error that making the phone would.
+func (b builder) try(r *record) error {
+	b.random = zeros{}
+	_, err := b.phone(r)
 	return err
-}
-
-// tried is what a new phone hangs on, beside its name and its description, which have a form that the rules take.
-type tried struct {
-	*common
-	secret bool
 }
 
 // zeros stands for randomness where what comes of it is thrown away.

@@ -31,7 +31,7 @@ type court struct {
 }
 
 // judge says of every certificate what becomes of it. Those already trusted as anchors of LSCs vouch for LSCs too.
-func (r *reading) judge(trusted []capf.Anchor) ([]*judged, error) {
+func (r *reading) judge(trusted []capf.Anchor) (*court, error) {
 	court := &court{named: map[string]bool{}, capfCer: map[string]string{}, inFolder: map[string]string{}}
 	for _, digest := range r.options.Anchors {
 		court.named[digest] = true
@@ -59,7 +59,7 @@ func (r *reading) judge(trusted []capf.Anchor) ([]*judged, error) {
 			court.judgeOther(one)
 		}
 	}
-	return court.certificates, nil
+	return court, nil
 }
 
 func (c *court) hear(machine string, certificate *certfile.Certificate) {

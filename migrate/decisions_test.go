@@ -3,7 +3,6 @@ package migrate
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -197,13 +196,6 @@ func TestDecisionsKey(t *testing.T) {
 	if key(deciding(t, written(t, plan, map[string]string{device: "west", otherDevice: "west CAPF.phone:3"}))) == filled {
 		t.Error("another decision gives the same key")
 	}
-	options = testOptions()
-	options.Ask = func(conflict Conflict, number, of int) (string, error) { return choices[conflict.Device], nil }
-	store := newMemoryStore()
-	mustRun(t, specs, options, store)
-	if store.applied[0].Key != filled {
-		t.Error("answers give another key than the same decisions from a file")
-	}
 }
 
 // TestDecisionsRefused: every mistake in a file is named with its line.
@@ -285,51 +277,6 @@ func TestDecisionsOverruled(t *testing.T) {
 	report := mustRun(t, specs, options, store)
 	if report.Counts.Unchanged != 1 || report.Counts.Conflicts != 1 || store.phones[device].Description != before.Description {
 		t.Errorf("counts %+v, phone %+v, want the store's", report.Counts, store.phones[device].Phone)
-	}
-}
-
-// TestAsk: answers decide, what is skipped stays open, and whoever quits stores nothing.
-func TestAsk(t *testing.T) {
-	specs, store := twoConflicts(t), newMemoryStore()
-	options := testOptions()
-	asked := []string{}
-	answers := map[string]string{device: "west"}
-	options.Ask = func(conflict Conflict, number, of int) (string, error) {
-		asked = append(asked, conflict.Device)
-		if number != len(asked) || of != 2 {
-			t.Errorf("asked as %d of %d", number, of)
-		}
-		return answers[conflict.Device], nil
-	}
-	_, err := Run(context.Background(), specs, options, store, "tester")
-	wantCode(t, err, capf.CodeConflict, otherDevice)
-	if strings.Contains(err.Error(), device) || !slices.Equal(asked, []string{device, otherDevice}) || len(store.applied) != 0 {
-		t.Errorf("asked about %v: %v", asked, err)
-	}
-	asked, answers[otherDevice] = asked[:0], "west CAPF.phone:4"
-	mustRun(t, specs, options, store)
-	if got := store.phones[device].Description + ", " + store.phones[otherDevice].Description; got != "from west, second" {
-		t.Errorf("descriptions %s", got)
-	}
-	asked = asked[:0]
-	if again := mustRun(t, specs, options, store); len(asked) != 0 || !again.Already || again.Run != 1 || len(store.applied) != 1 {
-		t.Errorf("the same run again asks about %v and is %+v", asked, again)
-	}
-	if plan := mustPlan(t, specs, testOptions(), store); plan.Applied != 1 {
-		t.Errorf("a plan without answers names run %d as the one that did the same", plan.Applied)
-	}
-	if other := mustRun(t, specs, preferring("east"), store); other.Already {
-		t.Error("a run by another rule counts as the same")
-	}
-	store.applied[0].RolledBackAt = testNow
-	if plan := mustPlan(t, specs, testOptions(), store); plan.Applied != 0 {
-		t.Errorf("run %d, which was rolled back, counts as the same", plan.Applied)
-	}
-	quit := errors.New("enough")
-	options.Ask = func(Conflict, int, int) (string, error) { return "", quit }
-	other := newMemoryStore()
-	if _, err := Run(context.Background(), specs, options, other, "tester"); !errors.Is(err, quit) || other.staged != nil {
-		t.Errorf("%v, want the error of the one who was asked, and nothing stored", err)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"capf/legacy"
 	"capf/runtime/capf"
 )
 
@@ -22,22 +21,16 @@ func (p *planner) findDone(ctx context.Context) error {
 	if p.applied != nil || !p.changesNothing() {
 		return nil
 	}
-	var mine *rowDigests
+	mine := p.storedDigest()
 	for _, run := range slices.Backward(p.runs) {
 		if !p.asksSame(run) {
 			continue
 		}
-		if mine == nil {
-			var err error
-			if mine, err = p.rowDigests(); err != nil {
-				return err
-			}
-		}
-		stored, err := storedDigests(ctx, p.store, run.ID)
+		stored, err := digestOfStored(ctx, p.store, run.ID)
 		if err != nil {
 			return err
 		}
-		if stored.sums() == mine.sums() {
+		if stored == mine {
 			p.applied = &run
 			return nil
 		}
@@ -47,22 +40,18 @@ func (p *planner) findDone(ctx context.Context) error {
 
 // changesNothing tells that all that the sources hold is in the store, and nothing is to be decided.
 func (p *planner) changesNothing() bool {
-	for i := range p.outcomes {
-		if out := &p.outcomes[i]; out.open() || out.verdict != capf.VerdictUnchanged {
-			return false
-		}
-	}
-	for _, m := range p.reading.machines {
-		if slices.ContainsFunc(m.records, func(r *record) bool { return r.verdict != capf.VerdictUnchanged }) {
+	changed := func(r *record) bool { return r.verdict != capf.VerdictUnchanged }
+	for _, g := range p.groups {
+		if g.open() || g.verdict != capf.VerdictUnchanged || slices.ContainsFunc(g.records, changed) {
 			return false
 		}
 	}
 	newAnchor := func(c *judged) bool { return c.use == capf.LegacyAnchor && !p.isTrusted(c) }
-	return len(taken(p.settings)) == 0 && !slices.ContainsFunc(p.certificates, newAnchor)
+	return len(takenValues(p.settings)) == 0 && !slices.ContainsFunc(p.certificates, newAnchor)
 }
 
 // asksSame tells whether a run that stands was about the same sources, with the same rule, and with all decisions that are
-// made now; what more was decided then was answered (see answered).
+// made now. An earlier capf asked about conflicts: what more was decided then was answered at its terminal.
 func (p *planner) asksSame(run capf.MigrationRun) bool {
 	if !run.RolledBackAt.IsZero() || len(run.Sources) != len(p.opened) || !strings.EqualFold(p.resolved(run.Prefer), p.choice()) {
 		return false
@@ -72,71 +61,61 @@ func (p *planner) asksSame(run capf.MigrationRun) bool {
 			return false
 		}
 	}
-	for _, from := range run.Sources {
-		if p.digestOf(from.Machine) != from.Digest {
-			return false
+	return !slices.ContainsFunc(run.Sources, func(from capf.MigrationSource) bool { return p.digestOf(from.Machine) != from.Digest })
+}
+
+// rowHash is a digest of what a run stores: its records, then its lines kept aside, then its certificates. The reasons,
+// for a person, are not in it: another capf may have other words.
+type rowHash struct{ hash.Hash }
+
+func (h rowHash) add(kind, machine, file string, line int, digest, more string) {
+	fmt.Fprintf(h, "%s %q %q %d %s %q\n", kind, machine, file, line, digest, more)
+}
+
+func (h rowHash) sum() string { return hex.EncodeToString(h.Sum(nil)) }
+
+// storedDigest gives that of what this run would store.
+func (p *planner) storedDigest() string {
+	out := rowHash{sha256.New()}
+	for _, m := range p.reading.machines {
+		for _, r := range m.records {
+			out.add("record", m.name, r.file, r.line, r.hexDigest(), r.device)
 		}
 	}
-	return true
-}
-
-// rowDigests are digests of what a run stores, in the order in which it does. The reasons, for a person, are not in
-// them: another capf may have other words.
-type rowDigests struct{ records, kept, files hash.Hash }
-
-func newRowDigests() *rowDigests {
-	return &rowDigests{records: sha256.New(), kept: sha256.New(), files: sha256.New()}
-}
-
-func (d *rowDigests) addRecord(r capf.ImportRecord) error {
-	fmt.Fprintf(d.records, "%q %q %d %q %s\n", r.Machine, r.File, r.Line, r.Device, r.Digest)
-	return nil
-}
-
-func (d *rowDigests) addKept(line capf.KeptLine) error {
-	fmt.Fprintf(d.kept, "%q %q %d %s\n", line.Machine, line.File, line.Line, line.SHA256)
-	return nil
-}
-
-func (d *rowDigests) addFile(file capf.LegacyFile) error {
-	fmt.Fprintf(d.files, "%q %q %d %s %s\n", file.Machine, file.File, file.Line, file.SHA256, file.Use)
-	return nil
-}
-
-func (d *rowDigests) sums() string {
-	return hex.EncodeToString(slices.Concat(d.records.Sum(nil), d.kept.Sum(nil), d.files.Sum(nil)))
-}
-
-// rowDigests gives those of what this run would store.
-func (p *planner) rowDigests() (*rowDigests, error) {
-	out := newRowDigests()
 	for _, m := range p.reading.machines {
-		err := m.again(func(known *record, bytes []byte) error {
-			return out.addRecord(importRow(known, bytes))
-		}, func(line legacy.KeptLine) error {
-			return out.addKept(keptRow(m.name, line))
-		})
-		if err != nil {
-			return nil, err
+		for _, line := range m.unread {
+			out.add("kept", m.name, line.File, line.Line, line.digest.hex(), "")
 		}
 		for _, line := range p.keptBeside(m) {
-			_ = out.addKept(keptRow(m.name, line))
+			out.add("kept", m.name, line.File, line.Line, hex.EncodeToString(line.SHA256[:]), "")
 		}
 	}
 	for _, c := range p.certificates {
-		_ = out.addFile(c.file())
+		out.add("certificate", c.machine, c.File, c.Line, c.digest, string(c.use))
 	}
-	return out, nil
+	return out.sum()
 }
 
-// storedDigests gives those of what a run has stored.
-func storedDigests(ctx context.Context, store RunRows, run int64) (*rowDigests, error) {
-	out := newRowDigests()
-	if err := store.ImportRecords(ctx, run, out.addRecord); err != nil {
-		return nil, err
+// digestOfStored gives that of what a run has stored.
+func digestOfStored(ctx context.Context, store RunRows, run int64) (string, error) {
+	out := rowHash{sha256.New()}
+	err := store.ImportRecords(ctx, run, func(r capf.ImportRecord) error {
+		out.add("record", r.Machine, r.File, r.Line, r.Digest, r.Device)
+		return nil
+	})
+	if err != nil {
+		return "", err
 	}
-	if err := store.KeptLines(ctx, run, out.addKept); err != nil {
-		return nil, err
+	err = store.KeptLines(ctx, run, func(line capf.KeptLine) error {
+		out.add("kept", line.Machine, line.File, line.Line, line.SHA256, "")
+		return nil
+	})
+	if err != nil {
+		return "", err
 	}
-	return out, store.LegacyFiles(ctx, run, out.addFile)
+	err = store.LegacyFiles(ctx, run, func(file capf.LegacyFile) error {
+		out.add("certificate", file.Machine, file.File, file.Line, file.SHA256, string(file.Use))
+		return nil
+	})
+	return out.sum(), err
 }

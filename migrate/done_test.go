@@ -25,11 +25,11 @@ func TestRunOfAnOlderCAPF(t *testing.T) {
 	}
 }
 
-// TestAnsweredRunOfAnOlderCAPF: what was answered then is not asked again.
+// TestAnsweredRunOfAnOlderCAPF: a run in which more was decided, at the terminal of a capf that asked, is known too.
 func TestAnsweredRunOfAnOlderCAPF(t *testing.T) {
 	specs, store := twoConflicts(t), newMemoryStore()
-	options := preferring("east")
-	options.Decisions = (*Decisions)(nil).with(otherDevice, "west CAPF.phone:3")
+	options := deciding(t, written(t, mustPlan(t, specs, testOptions(), store), map[string]string{otherDevice: "west CAPF.phone:3"}))
+	options.Prefer = "east"
 	mustRun(t, specs, options, store)
 	store.applied[0].Key = "of an older capf"
 	for name, again := range map[string]Options{"the same decisions": options, "none": preferring("east")} {
@@ -38,7 +38,8 @@ func TestAnsweredRunOfAnOlderCAPF(t *testing.T) {
 		}
 	}
 	other := preferring("east")
-	other.Decisions = (*Decisions)(nil).with(otherDevice, "east CAPF.phone:3")
+	other.Decisions = &Decisions{}
+	other.Decisions.add(decision{device: otherDevice, choose: "east CAPF.phone:3"})
 	if _, err := Run(t.Context(), specs, other, store, "tester"); err == nil || !strings.Contains(err.Error(), "no conflict") {
 		t.Errorf("another decision about what was decided: %v", err)
 	}

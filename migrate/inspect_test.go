@@ -11,7 +11,7 @@ import (
 )
 
 func TestInspect(t *testing.T) {
-	inspection, err := Inspect(context.Background(), sampleCluster(), testOptions())
+	inspection, err := Inspect(context.Background(), sampleCluster(), testOptions(), Masked)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestInspectLongLine(t *testing.T) {
 		"CAPF.phone": header + "\n" + strings.Repeat(device+",install,pending,,authentication string,47110815,,\n", 30) + strings.Repeat("ä;", 5000) + "\n",
 	}})
 	for _, view := range []View{Masked, Revealed} {
-		inspection, err := InspectAs(context.Background(), specs, testOptions(), view)
+		inspection, err := Inspect(context.Background(), specs, testOptions(), view)
 		if err != nil || len(inspection.Problems) != 0 {
 			t.Fatal(inspection.Problems, err)
 		}
@@ -72,7 +72,7 @@ func TestInspectRevealed(t *testing.T) {
 		"CAPF.cfg": "KeySize=1024\nTracePassword=geheim\n",
 	}})
 	for _, view := range []View{Masked, Revealed} {
-		inspection, err := InspectAs(context.Background(), specs, testOptions(), view)
+		inspection, err := Inspect(context.Background(), specs, testOptions(), view)
 		if err != nil || len(inspection.Problems) != 0 {
 			t.Fatal(inspection.Problems, err)
 		}
@@ -96,7 +96,7 @@ func TestInspectProblems(t *testing.T) {
 	specs := append(folders(t, map[string]map[string]string{"a": {
 		"CAPF/CAPF.phone": "neither\nthis\nnor that\n", "CAPF/CAPF.cfg": "KeySize=2048\n", "CAPF/empty.0": "",
 	}}), source.Spec{Name: "b", Folder: "not-there"})
-	inspection, err := Inspect(context.Background(), specs, testOptions())
+	inspection, err := Inspect(context.Background(), specs, testOptions(), Masked)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestCancelled(t *testing.T) {
 	if _, err := Run(ctx, sampleCluster(), testOptions(), store, "tester"); err == nil || len(store.applied) != 0 {
 		t.Errorf("a run that was cancelled: %v, %d runs", err, len(store.applied))
 	}
-	if _, err := Inspect(ctx, sampleCluster(), testOptions()); err == nil {
+	if _, err := Inspect(ctx, sampleCluster(), testOptions(), Masked); err == nil {
 		t.Error("an inspection that was cancelled goes on")
 	}
 }

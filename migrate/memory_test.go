@@ -199,9 +199,6 @@ func each[T any](rows []T, yield func(T) error) error {
 }
 
 func (s *memoryStore) BeginRun(_ context.Context, run capf.MigrationRun) (int64, error) {
-	if s.staged != nil && s.staged.Key == run.Key && run.Basis != "" && s.staged.Basis == run.Basis {
-		return s.staged.ID, nil
-	}
 	s.lastID++
 	run.ID = s.lastID
 	s.staged = &memoryRun{MigrationRun: run, parameters: map[string]string{}}
@@ -224,20 +221,6 @@ func (s *memoryStore) StageRecords(_ context.Context, id int64, records []capf.I
 		run.records = append(run.records, memoryRecord{ImportRecord: one})
 	}
 	return nil
-}
-
-func (s *memoryStore) Staged(_ context.Context, id int64) (capf.StagedRows, error) {
-	run, err := s.open(id)
-	if err != nil {
-		return capf.StagedRows{}, err
-	}
-	rows := capf.StagedRows{Records: len(run.records), KeptLines: len(run.kept), Files: len(run.files), StartedAt: run.StartedAt}
-	for _, r := range run.records {
-		if r.phone != nil {
-			rows.Phones++
-		}
-	}
-	return rows, nil
 }
 
 func (s *memoryStore) StagePhones(_ context.Context, id int64, phones []capf.StagedPhone) error {

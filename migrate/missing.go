@@ -1,13 +1,24 @@
 package migrate
 
 import (
+	"context"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"capf/internal/plain"
+	"capf/legacy"
+	"capf/legacy/certfile"
+	"capf/legacy/cfgfile"
 	"capf/runtime/capf"
 )
+
+// What must have been forgotten when the disks were copied is found by what is there: certificates of a CAPF without its
+// records, LSCs and records without the certificate of their issuer, servers that a configuration or the store names.
 
 // MissingKind says what kind of thing is missing.
 type MissingKind string
@@ -131,7 +142,7 @@ func (p *planner) claims() claims {
 }
 
 // hasRecords tells whether there is a phone file with anything in it.
-func (m *machineReading) hasRecords() bool { return len(m.records)+m.kept > 0 }
+func (m *machineReading) hasRecords() bool { return len(m.records)+len(m.unread) > 0 }
 
 // missingRecords finds CAPF certificates without the phone records of that CAPF. Those that the store trusts already
 // were there when they were taken over, or were named by a person.
@@ -190,9 +201,9 @@ func missingRecordsOf(m *machineReading, lone []*judged) Missing {
 func (p *planner) unreadRecords() []Missing {
 	var out []Missing
 	for _, m := range p.reading.machines {
-		if files := m.phoneFiles(); len(m.records) == 0 && m.kept > 0 && len(files) > 0 {
+		if files := m.phoneFiles(); len(m.records) == 0 && len(m.unread) > 0 && len(files) > 0 {
 			out = append(out, Missing{What: MissingRecords, Machine: m.name, Stops: true,
-				Why: fmt.Sprintf("%s has %s in %s, and none was understood", m.name, plain.Counted(m.kept, "line"), listedInWords(files)),
+				Why: fmt.Sprintf("%s has %s in %s, and none was understood", m.name, plain.Counted(len(m.unread), "line"), listedInWords(files)),
 				Do:  "see `capf migrate inspect` for what stands in the way, and describe the file by a dialect (`capf migrate dialect`)"})
 		}
 	}
@@ -251,6 +262,330 @@ func (p *planner) missingMachines() []Missing {
 	for _, node := range p.nodes {
 		if !node.Publisher && node.Role != capf.RoleTFTP && !p.isGiven(node.Name) {
 			add(node.Name, "the nodes of the store", true)
+		}
+	}
+	return out
+}
+
+// isCAPF tells that a certificate is, by its name or its place, that of a CAPF.
+func (j *judged) isCAPF() bool {
+	return (j.IsCAPFCer || j.NamesCAPF()) && (j.Signature == certfile.Right || j.Signature == certfile.NotVerifiable)
+}
+
+// orphans are phones that have, or are known to have had, an LSC of an issuer whose certificate nobody has.
+type orphans struct {
+	anchors []*x509.Certificate // that LSCs are verified by once the run is done: of the store and of this run
+	// served are phones that have had an LSC of ours since and confirmed it; own are the issuers of ours.
+	served, own map[string]bool
+	// found has the phones by their issuers, and those by the machine that shows it ("" for the store).
+	found map[orphanIssuer]map[string]bool
+}
+
+type orphanIssuer struct{ machine, issuer string }
+
+// findOrphans looks through the LSCs of the store and of the sources.
+func (p *planner) findOrphans(ctx context.Context) error {
+	o := &orphans{anchors: p.anchors, served: map[string]bool{}, own: map[string]bool{}, found: map[orphanIssuer]map[string]bool{}}
+	p.orphans = o
+	if err := o.lookInStore(ctx, p.store); err != nil {
+		return err
+	}
+	for _, c := range p.certificates {
+		if c.use == capf.LegacyStored && c.Signature == certfile.NotSelfIssued {
+			o.look(c.machine, c.Parsed())
+		}
+	}
+	for key, devices := range o.found {
+		maps.DeleteFunc(devices, func(device string, _ bool) bool { return o.served[device] })
+		if len(devices) == 0 || key.machine == "" && o.own[key.issuer] {
+			delete(o.found, key)
+		}
+	}
+	return nil
+}
+
+// lookInStore finds those that phones showed or that an earlier run found.
+func (o *orphans) lookInStore(ctx context.Context, store PhoneStore) error {
+	return store.Certificates(ctx, "", func(c capf.Certificate) error {
+		switch {
+		case c.Kind != capf.LSC || c.State == capf.CertificateRevoked:
+		case c.Source == capf.SourceIssued:
+			o.own[c.Issuer] = true
+			if c.State == capf.CertificateConfirmed {
+				o.served[c.Device] = true
+			}
+		default:
+			parsed, err := x509.ParseCertificate(c.DER)
+			if err != nil {
+				return fmt.Errorf("certificate %s of %s in the store: %w", c.Serial, c.Device, err)
+			}
+			o.look("", parsed)
+		}
+		return nil
+	})
+}
+
+// look notes an LSC that no anchor verifies. Where an anchor has the name of its issuer and the signature is of a kind
+// that cannot be verified (MD5), the issuer counts as found.
+func (o *orphans) look(machine string, certificate *x509.Certificate) {
+	device, err := capf.ParseDevice(certificate.Subject.CommonName)
+	if _, phone := capf.MAC(device); err != nil || !phone {
+		return
+	}
+	for _, anchor := range o.anchors {
+		if string(anchor.RawSubject) != string(certificate.RawIssuer) {
+			continue
+		}
+		err := anchor.CheckSignature(certificate.SignatureAlgorithm, certificate.RawTBSCertificate, certificate.Signature)
+		var insecure x509.InsecureAlgorithmError
+		if err == nil || errors.Is(err, x509.ErrUnsupportedAlgorithm) || errors.As(err, &insecure) {
+			return
+		}
+	}
+	key := orphanIssuer{machine, certificate.Issuer.String()}
+	if o.found[key] == nil {
+		o.found[key] = map[string]bool{}
+	}
+	o.found[key][device] = true
+}
+
+// missingIssuers are the issuers of LSCs whose certificate nobody has.
+func (p *planner) missingIssuers() []Missing {
+	keys := slices.SortedFunc(maps.Keys(p.orphans.found), func(a, b orphanIssuer) int {
+		return strings.Compare(a.machine+"\x00"+a.issuer, b.machine+"\x00"+b.issuer)
+	})
+	var out []Missing
+	for _, key := range keys {
+		devices := slices.Sorted(maps.Keys(p.orphans.found[key]))
+		where := key.machine + " has"
+		if key.machine == "" {
+			where = "the store has"
+		}
+		out = append(out, Missing{
+			What: MissingIssuer, Machine: key.machine, Subjects: []string{key.issuer}, Stops: true,
+			Phones: len(devices), Devices: devices[:min(len(devices), mostDevices)],
+			Why: fmt.Sprintf("%s LSCs of %s, issued by %s, of which no certificate was found that is trusted", where,
+				plain.Counted(len(devices), "phone"), plain.Clip(key.issuer)),
+			Do: "copy the `*.0` files of the CAPF folder of the machine on which it ran, or name its certificate with --anchor",
+		})
+	}
+	return out
+}
+
+// recordsWithoutIssuer finds machines whose records say that they installed LSCs, and of whose CAPF there is no
+// certificate that will be trusted: neither in a source nor in the store. Those phones lose what they have (E2 of the
+// guide). Where certificates of others are there, this one was forgotten, and a run is refused for it. Where nobody has
+// a certificate, as in a list or a CAPF.phone that was given alone, it is said: there is none to be expected.
+func (p *planner) recordsWithoutIssuer(claims claims) []Missing {
+	var out []Missing
+	installed := p.installed()
+	expected := len(p.certificates)+len(p.trusted) > 0
+	for _, m := range p.reading.machines {
+		devices := installed[m.name]
+		if devices == nil || p.hasIssuer(m, claims) {
+			continue
+		}
+		do := "copy the `*.0` files of its CAPF folder too, or give its certificate to `capf anchor add`"
+		if named := claims.named[m.name]; len(named) > 0 {
+			do = fmt.Sprintf("trust %s with --anchor %s, if it is that CAPF's", named[0].File, named[0].digest)
+		}
+		out = append(out, Missing{
+			What: MissingIssuer, Machine: m.name, Phones: len(devices), Devices: devices[:min(len(devices), mostDevices)], Do: do, Stops: expected,
+			Why: fmt.Sprintf("the records of %s say that %s got an LSC there, and no certificate of its CAPF was found that is trusted",
+				m.name, plain.Counted(len(devices), "phone")),
+		})
+	}
+	return out
+}
+
+// installed gives, by machine, the phones that have an LSC from there, by records that are new to the store. Phones
+// that have confirmed one of ours since are not among them.
+func (p *planner) installed() map[string][]string {
+	out := map[string][]string{}
+	for _, g := range p.groups {
+		last := ""
+		for _, r := range g.records {
+			if !r.known && r.machine != last && g.hasInstalled(r) && !p.orphans.served[g.device] {
+				last = r.machine
+				out[last] = append(out[last], g.device)
+			}
+		}
+	}
+	return out
+}
+
+// hasInstalled tells whether a record says that an LSC was installed, and none of its machine that it was deleted later.
+// Without times nobody knows what was later.
+func (g *group) hasInstalled(r *record) bool {
+	if r.status != capf.StatusSuccess || r.operation != capf.OperationInstall {
+		return false
+	}
+	return !slices.ContainsFunc(g.records, func(other *record) bool {
+		return other.machine == r.machine && other.status == capf.StatusSuccess && other.operation == capf.OperationDelete &&
+			other.time.Absolute == r.time.Absolute && !r.time.IsZero() && other.time.Clock.After(r.time.Clock)
+	})
+}
+
+// hasIssuer tells whether the CAPF that issued the LSCs of a machine's records will be trusted: by an anchor or an LSC
+// that lies there, or by an anchor that is not known to be of another machine with records. A list of phones and a
+// database come from no CAPF folder: any anchor may be of theirs.
+func (p *planner) hasIssuer(m *machineReading, claims claims) bool {
+	list := len(m.PhoneFiles) == 0
+	mayBe := func(digest string) bool { return list || !claims.home[digest] }
+	for _, c := range p.certificates {
+		switch {
+		case c.machine == m.name && (c.use == capf.LegacyLSC || c.use == capf.LegacyAnchor):
+			return true
+		case c.use == capf.LegacyAnchor && mayBe(c.digest):
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.trusted, func(anchor capf.Anchor) bool { return mayBe(anchor.SHA256) })
+}
+
+// serverRole is what a configuration says that a server is.
+type serverRole string
+
+const (
+	rolePublisher  serverRole = "publisher"
+	roleSubscriber serverRole = "subscriber"
+)
+
+// namedServer is a server that a configuration names.
+type namedServer struct {
+	name string
+	role serverRole
+	by   string // for a person: where
+}
+
+// serverWords are the keys and sections of CAPF.cfg whose values name servers, normalised and without digits at the
+// end. The format is not public (legacy-layout.md), so only words count that cannot mean anything else; `Server` and
+// `Host` alone may be the machine itself.
+var serverWords = map[string]serverRole{
+	"publisher": rolePublisher, "publishername": rolePublisher, "publisherserver": rolePublisher,
+	"publisheraddress": rolePublisher, "publisherhost": rolePublisher, "publisherip": rolePublisher,
+	"subscriber": roleSubscriber, "subscribername": roleSubscriber, "subscriberserver": roleSubscriber,
+	"subscriberaddress": roleSubscriber, "subscriberhost": roleSubscriber, "subscriberip": roleSubscriber,
+	"subscribers": roleSubscriber, "subscribernames": roleSubscriber, "subscriberservers": roleSubscriber,
+	"subscriberlist": roleSubscriber, "subscriberaddresses": roleSubscriber,
+}
+
+// memberWords are the keys below a section of servers that name them.
+var memberWords = []string{"", "name", "server", "servername", "host", "hostname", "address", "ip", "ipaddress", "node"}
+
+// namedServers are the servers that the configurations name, each once, in the order of the files.
+func (p *planner) namedServers() []namedServer {
+	var out []namedServer
+	for _, m := range p.reading.machines {
+		for _, setting := range m.Settings() {
+			role := roleOf(setting)
+			if role == "" {
+				continue
+			}
+			for _, name := range serverNames(setting.Value.Reveal()) {
+				if !slices.ContainsFunc(out, func(other namedServer) bool { return strings.EqualFold(other.name, name) }) {
+					out = append(out, namedServer{name, role, m.name + " " + setting.Position.String()})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// roleOf tells whether a setting names servers; empty: it does not.
+func roleOf(setting cfgfile.Setting) serverRole {
+	if setting.Secret || setting.Parameter != "" {
+		return ""
+	}
+	key := strings.TrimRight(legacy.Normalise(setting.Key), "0123456789")
+	if role := serverWords[key]; role != "" {
+		return role
+	}
+	if slices.Contains(memberWords, key) {
+		return serverWords[strings.TrimRight(legacy.Normalise(setting.Section), "0123456789")]
+	}
+	return ""
+}
+
+// mostServers is how many servers one setting can name: clusters of that time had nine with CallManager.
+const mostServers = 64
+
+// serverNames takes a value apart. What can be no name of a server is left out.
+func serverNames(value string) []string {
+	var out []string
+	for _, word := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(",; \t|", r) }) {
+		word = strings.Trim(word, `"'`)
+		if len(out) < mostServers && isServerName(word) {
+			out = append(out, word)
+		}
+	}
+	return out
+}
+
+// isServerName holds for names of hosts and for addresses; a bare number is neither.
+func isServerName(word string) bool {
+	if _, err := netip.ParseAddr(word); err == nil {
+		return true
+	}
+	const most = 253 // of a DNS name
+	letters := strings.ContainsFunc(word, func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' })
+	return letters && len(word) <= most && !strings.ContainsFunc(word, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
+	})
+}
+
+// isGiven tells whether a server is among the sources, of this run or of an earlier one: by its name, by the first part
+// of its DNS name, or by what the nodes of the store know it as.
+func (p *planner) isGiven(server string) bool {
+	names := []string{server}
+	publisher := false
+	for _, node := range p.nodes {
+		if isNamed(node, server) {
+			names = append(names, node.Name, node.DNSName, node.Address.String())
+			publisher = publisher || node.Publisher
+		}
+	}
+	if publisher && p.publisher != "" {
+		return true
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		return slices.ContainsFunc(p.given, func(given string) bool { return sameServer(name, given) })
+	})
+}
+
+func isNamed(node capf.Node, server string) bool {
+	return sameServer(node.Name, server) || sameServer(node.DNSName, server) || node.Address.IsValid() && node.Address.String() == server
+}
+
+// sameServer compares names without regard to case; a name stands for the DNS names that begin with it.
+func sameServer(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	return strings.EqualFold(a, b) || strings.EqualFold(firstLabel(a), b) || strings.EqualFold(a, firstLabel(b))
+}
+
+// firstLabel is a DNS name up to its first dot; addresses have none.
+func firstLabel(name string) string {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return name
+	}
+	first, _, _ := strings.Cut(name, ".")
+	return first
+}
+
+// givenMachines are the sources of this run and of those that were applied and stand.
+func (p *planner) givenMachines(runs []capf.MigrationRun) []string {
+	var out []string
+	for _, opened := range p.opened {
+		out = append(out, opened.Name)
+	}
+	for _, run := range runs {
+		if !run.RolledBackAt.IsZero() {
+			continue
+		}
+		for _, from := range run.Sources {
+			out = append(out, from.Machine)
 		}
 	}
 	return out

@@ -32,9 +32,6 @@ type Options struct {
 	Anchors []string
 	// Decisions decide single conflicts, and go before Prefer; nil: none.
 	Decisions *Decisions
-	// Ask decides a conflict that is open still, the how-manieth of how many; nil: nobody is asked. It gives one of its
-	// Place.Choice, or nothing to leave it open. An error ends the run, and nothing is stored.
-	Ask func(conflict Conflict, number, of int) (string, error)
 	// AcceptMissing has a run go on though something is missing. The same data taken over are the same run with it and
 	// without, so it plays no part in the key; what was accepted stands in the run.
 	AcceptMissing bool

@@ -84,16 +84,15 @@ func (p *Plan) certificatesOf(use capf.LegacyUse) []PlannedCertificate {
 // Obstacles say in a few words each what keeps a run from going on; none where nothing does.
 func (p *Plan) Obstacles() []string {
 	var out []string
-	if missing := len(p.Stopping()); missing == 1 {
-		out = append(out, "1 thing is missing and not accepted")
-	} else if missing > 1 {
-		out = append(out, fmt.Sprintf("%d things are missing and not accepted", missing))
+	add := func(count int, one, many string) {
+		if count == 1 {
+			out = append(out, "1 "+one)
+		} else if count > 1 {
+			out = append(out, fmt.Sprintf("%d %s", count, many))
+		}
 	}
-	if open := p.Open(); open == 1 {
-		out = append(out, "1 conflict is open")
-	} else if open > 1 {
-		out = append(out, fmt.Sprintf("%d conflicts are open", open))
-	}
+	add(len(p.Stopping()), "thing is missing and not accepted", "things are missing and not accepted")
+	add(p.Open(), "conflict is open", "conflicts are open")
 	return out
 }
 

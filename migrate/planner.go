@@ -52,14 +52,13 @@ type planner struct {
 	key        string
 	applied    *capf.MigrationRun // that did the same already
 
-	reading      *reading
-	groups       []*group // by device
-	outcomes     []outcome
-	certificates []*judged
-	settings     []*setting
-	orphans      *orphans
-	lacking      []Missing
-	build        builder
+	reading *reading
+	groups  []*group // by device
+	*court
+	settings []*setting
+	orphans  *orphans
+	lacking  []Missing
+	build    builder
 }
 
 // know asks the store for what does not depend on the content of the sources.
@@ -82,9 +81,7 @@ func (p *planner) know(ctx context.Context) (err error) {
 		return err
 	}
 	p.key = p.sources.key(p.publisher)
-	if p.applied, err = p.store.AppliedRun(ctx, p.key); err == nil && p.applied == nil {
-		p.applied = p.answered(p.publisher, p.runs)
-	}
+	p.applied, err = p.store.AppliedRun(ctx, p.key)
 	return err
 }
 
@@ -104,7 +101,7 @@ func (p *planner) decide(ctx context.Context) (err error) {
 	if p.reading, err = p.sources.read(ctx); err != nil {
 		return err
 	}
-	if p.certificates, err = p.reading.judge(p.trusted); err != nil {
+	if p.court, err = p.reading.judge(p.trusted); err != nil {
 		return err
 	}
 	open, err := p.leftOpen(ctx)
@@ -116,16 +113,16 @@ func (p *planner) decide(ctx context.Context) (err error) {
 	if after == nil {
 		after = capf.Parameters{}
 	}
-	maps.Copy(after, taken(p.settings))
+	maps.Copy(after, takenValues(p.settings))
 	p.build = builder{now: p.options.Clock().UTC(), parameters: after, random: p.options.Random}
 	p.groups = p.reading.groups()
 	p.reading.noteTwice(p.groups)
 	if err := p.consult(ctx); err != nil {
 		return err
 	}
-	p.outcomes = make([]outcome, len(p.groups))
-	for i, g := range p.groups {
-		p.outcomes[i] = p.settle(g)
+	for _, g := range p.groups {
+		settled := p.settle(g)
+		g.outcome = &settled
 	}
 	if err := p.findDone(ctx); err != nil {
 		return err
@@ -164,9 +161,8 @@ func (p *planner) settle(g *group) outcome {
 
 // consult asks the store what it knows about the phones of the sources.
 func (p *planner) consult(ctx context.Context) error {
-	by := groupsBy(p.groups)
 	err := p.store.Provenances(ctx, func(device string, provenance capf.Provenance) error {
-		if g := by.find(device); g != nil {
+		if g := p.group(device); g != nil {
 			g.origin = newOrigin(provenance)
 			g.recognise(g.origin.digest)
 		}
@@ -176,7 +172,7 @@ func (p *planner) consult(ctx context.Context) error {
 		return err
 	}
 	err = p.store.KnownRecords(ctx, func(device, digest string) error {
-		switch g := by.find(device); {
+		switch g := p.group(device); {
 		case g == nil:
 		case g.origin == nil:
 			g.removed = true
@@ -189,7 +185,7 @@ func (p *planner) consult(ctx context.Context) error {
 		return err
 	}
 	err = p.store.Phones(ctx, capf.PhoneFilter{}, func(phone capf.Phone) error {
-		if g := by.find(phone.Device); g != nil && g.origin != nil && g.needs(&phone) {
+		if g := p.group(phone.Device); g != nil && g.origin != nil && g.needs(&phone) {
 			g.phone = &phone
 		}
 		return nil
@@ -200,10 +196,19 @@ func (p *planner) consult(ctx context.Context) error {
 	return err
 }
 
+// group finds that of a phone; nil where no record is of it.
+func (p *planner) group(device string) *group {
+	at, found := slices.BinarySearchFunc(p.groups, device, func(g *group, device string) int { return strings.Compare(g.device, device) })
+	if !found {
+		return nil
+	}
+	return p.groups[at]
+}
+
 // recognise marks the records that the store has already.
 func (g *group) recognise(digest string) {
 	for _, r := range g.records {
-		r.known = r.known || r.hasDigest(digest)
+		r.known = r.known || r.hexDigest() == digest
 	}
 }
 
@@ -211,7 +216,7 @@ func (g *group) recognise(digest string) {
 // otherwise now.
 func (g *group) needs(phone *capf.Phone) bool {
 	return slices.ContainsFunc(g.records, func(r *record) bool {
-		return !r.known || r.hasDigest(g.origin.digest) && len(differences(r, phone)) > 0
+		return !r.known || r.hexDigest() == g.origin.digest && len(differences(r, phone)) > 0
 	})
 }
 

@@ -28,7 +28,7 @@ func TestNothingRecognised(t *testing.T) {
 		specs := folders(t, map[string]map[string]string{"a": test.files, "b": {"CAPF.phone": phoneFile(pendingRow)}})
 		store := newMemoryStore()
 		_, err := Run(context.Background(), specs, testOptions(), store, "tester")
-		found, inspected := Inspect(context.Background(), specs, testOptions())
+		found, inspected := Inspect(context.Background(), specs, testOptions(), Masked)
 		if inspected != nil {
 			t.Fatal(inspected)
 		}

@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -19,11 +18,9 @@ type record struct {
 	*common
 	line    int
 	device  string
-	number  int               // among the records of all sources, from 1
-	offset  int64             // of its bytes in the file
-	size    int32             // of those
-	digest  [sha256.Size]byte // of its bytes
-	content content           // of what it says
+	number  int     // among the records of all sources, from 1
+	digest  digest  // of its bytes
+	content content // of what it says
 
 	time        legacy.Time
 	secret      capf.AuthenticationString
@@ -34,8 +31,7 @@ type record struct {
 	settled *settlement  // of the record that a phone is taken from, where there is more to know than the record
 }
 
-// common is what many records are alike in, so that they share it: for a large cluster it would be a quarter of all that
-// is remembered. Nobody changes it.
+// common is what many records are alike in, so that they share it. Nobody changes it.
 type common struct {
 	machine   string
 	file      string
@@ -45,33 +41,41 @@ type common struct {
 	keySize   capf.KeySize   // empty: the file does not say
 }
 
-// commons gives each common once. The zero value is ready to use.
-type commons struct{ all map[common]*common }
+// commons has each of them once.
+type commons map[common]*common
 
-func (c *commons) share(wanted common) *common {
-	if known := c.all[wanted]; known != nil {
-		return known
+func (c commons) share(wanted common) *common {
+	known := c[wanted]
+	if known == nil {
+		known = &wanted
+		c[wanted] = known
 	}
-	if c.all == nil {
-		c.all = map[common]*common{}
+	return known
+}
+
+// digest is a SHA-256.
+type digest [sha256.Size]byte
+
+func (d digest) hex() string { return hex.EncodeToString(d[:]) }
+
+// parseDigest reads one in hex; what is none is like no other.
+func parseDigest(text string) (out digest) {
+	if raw, err := hex.DecodeString(text); err == nil && len(raw) == len(out) {
+		copy(out[:], raw)
 	}
-	made := new(common)
-	*made = wanted
-	c.all[wanted] = made
-	return made
+	return out
 }
 
 // newRecord reads the meaning of a record; what is doubtful about it goes to the doubts.
-func newRecord(machine string, from *phonefile.Record, doubts *doubts, commons *commons) record {
+func newRecord(machine string, from *phonefile.Record, doubts *doubts, commons commons) *record {
 	description := storable(from.Description)
 	if description != from.Description {
 		doubts.add(from.Position, "description is longer than 128 bytes or has control characters: stored without the rest")
 	}
 	status, operation := statusOf(from, doubts)
-	out := record{
-		common: commons.share(common{machine: machine, file: from.File, status: status, operation: operation,
-			mode: capf.AuthMode(from.AuthenticationMode), keySize: keySizeOf(from)}),
-		line: from.Line, device: from.Device, offset: from.Offset, size: int32(len(from.Bytes)),
+	out := &record{
+		common: commons.share(common{machine, from.File, status, operation, capf.AuthMode(from.AuthenticationMode), keySizeOf(from)}),
+		line:   from.Line, device: from.Device,
 		digest: sha256.Sum256(from.Bytes), content: contentOf(from), time: from.StatusTime, description: description,
 	}
 	if out.usesString() {
@@ -128,20 +132,13 @@ type content [sha256.Size / 2]byte
 // contentOf is equal for records that say the same, wherever and in which words they say it. Columns without a meaning
 // to us play no part: no choice between records would hang on them.
 func contentOf(from *phonefile.Record) content {
-	var room [256]byte
-	text := room[:0]
-	for _, value := range []string{from.Device, string(from.Operation), string(from.State), string(from.Ended), string(from.AuthenticationMode),
-		from.AuthenticationString.Reveal(), string(from.Curve), from.Description} {
-		text = binary.AppendUvarint(text, uint64(len(value)))
-		text = append(text, value...)
-	}
-	text = binary.AppendVarint(text, int64(from.KeySize))
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%q %q %q %q %q %q %q %d %q", from.Device, from.Operation, from.State, from.Ended, from.AuthenticationMode,
+		from.AuthenticationString.Reveal(), from.Curve, from.KeySize, from.Description)
 	for _, moment := range []legacy.Time{from.StatusTime, from.CompletesBy} {
-		text = binary.AppendVarint(text, moment.Clock.Unix())
-		text = strconv.AppendBool(text, moment.Absolute)
+		fmt.Fprintf(hash, " %d %t", moment.Clock.Unix(), moment.Absolute)
 	}
-	digest := sha256.Sum256(text)
-	return content(digest[:len(content{})])
+	return content(hash.Sum(nil))
 }
 
 // maxDescription is the length in bytes that the domain takes.
@@ -168,17 +165,7 @@ func (r *record) usesString() bool {
 
 func (r *record) position() legacy.Position { return legacy.Position{File: r.file, Line: r.line} }
 
-func (r *record) hexDigest() string { return hex.EncodeToString(r.digest[:]) }
-
-// hasDigest tells whether its digest is the one in hex.
-func (r *record) hasDigest(text string) bool { return isHex(r.digest, text) }
-
-// isHex tells whether a digest is the one in hex. It takes no memory.
-func isHex(digest [sha256.Size]byte, text string) bool {
-	var room [2 * sha256.Size]byte
-	hex.Encode(room[:], digest[:])
-	return string(room[:]) == text
-}
+func (r *record) hexDigest() string { return r.digest.hex() }
 
 // says is the record in a few words, without the authentication string.
 func (r *record) says() string {
@@ -201,9 +188,4 @@ func (r *record) says() string {
 		words = append(words, strconv.Quote(legacy.MaskText(r.description)))
 	}
 	return strings.Join(words, ", ")
-}
-
-// String gives place and words.
-func (r *record) String() string {
-	return fmt.Sprintf("%s %s: %s", r.machine, r.position(), r.says())
 }

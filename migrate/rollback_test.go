@@ -44,12 +44,12 @@ func TestVerifyRolledBack(t *testing.T) {
 	first := mustRun(t, phoneFolders(t, map[string][]string{"pub": {"SEP000000000001,install,pending,,null string,,1024,"}}), testOptions(), store)
 	second := mustRun(t, phoneFolders(t, map[string][]string{"pub": {"SEP000000000002,install,pending,,null string,,1024,"}}), testOptions(), store)
 	store.run(second.Run).RolledBackAt, store.run(second.Run).RolledBackBy = testNow.Add(time.Hour), "undoer"
-	_, err := Verify(t.Context(), second.Run, store)
+	_, err := Verify(t.Context(), second.Run, store, nil)
 	wantCode(t, err, capf.CodeConflict, "rolled back at 2026-03-01T13:00:00Z by undoer")
 	if v := mustVerify(t, store, 0); v.Run != first.Run || !v.OK() {
 		t.Errorf("the newest that stands is %+v, not run %d", v, first.Run)
 	}
 	store.run(first.Run).RolledBackAt = testNow
-	_, err = Verify(t.Context(), 0, store)
+	_, err = Verify(t.Context(), 0, store, nil)
 	wantCode(t, err, capf.CodeNotFound, "all of it was rolled back")
 }

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -8,9 +9,12 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"capf/legacy"
 	"capf/legacy/source"
 	"capf/runtime/capf"
 )
+
+// A run decides as a plan does, stages all rows in batches, and has the store make them visible in one step.
 
 // Report says what a run did.
 type Report struct {
@@ -41,7 +45,7 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 		return nil, err
 	}
 	defer closing(opened, &err)
-	run := &run{planner: planner{sources: opened, store: store}, staging: store}
+	run := &planner{sources: opened, store: store}
 	if err := run.know(ctx); err != nil {
 		return nil, err
 	}
@@ -54,28 +58,34 @@ func Run(ctx context.Context, specs []source.Spec, options Options, store RunSto
 	if run.applied != nil {
 		return run.nothingToDo(ctx)
 	}
-	if missing := run.refusals(); len(missing) > 0 {
-		return nil, multierror.Append(several(), append(missing, conflictErrors(run.conflicts())...)...)
+	if refused := append(run.refusals(), conflictErrors(run.conflicts())...); len(refused) > 0 {
+		return nil, multierror.Append(several(), refused...)
 	}
-	if err := run.askOpen(ctx); err != nil {
-		return nil, err
-	}
-	if run.applied != nil {
-		return run.nothingToDo(ctx)
-	}
-	report := run.report()
-	if conflicts := conflictErrors(report.Conflicts); len(conflicts) > 0 {
-		return nil, multierror.Append(several(), conflicts...)
-	}
-	if report.Run, err = run.stage(ctx, actor, report.Counts); err != nil {
+	counts := run.counts()
+	id, err := run.stage(ctx, store, actor, counts)
+	if err != nil {
 		return nil, err
 	}
 	run.options.Progress(PhaseApplying, 0, 1)
-	if err := store.ApplyRun(ctx, report.Run, report.Counts); err != nil {
-		return nil, fmt.Errorf("migration run %d: %w", report.Run, err)
+	if err := store.ApplyRun(ctx, id, counts); err != nil {
+		return nil, fmt.Errorf("migration run %d: %w", id, err)
 	}
 	run.options.Progress(PhaseApplying, 1, 1)
-	return report, nil
+	return run.report(id, counts), nil
+}
+
+// report says what a run did. It is made when that is done: of many certificates it is large.
+func (p *planner) report(id int64, counts capf.MigrationCounts) *Report {
+	out := &Report{
+		Run: id, Counts: counts, Missing: p.lacking, Conflicts: p.conflicts(), Pending: p.pending(), Certificates: p.certificateRows(),
+		Settings: p.settingRows(), Warnings: p.warnings(), Findings: p.reading.findings(),
+	}
+	for _, s := range out.Settings {
+		if s.Use == SettingNotTaken {
+			out.KeptSettings++
+		}
+	}
+	return out
 }
 
 // nothingToDo reports on sources that were taken over already: mostly they were not read again, so all that is known of
@@ -99,4 +109,135 @@ func (p *planner) nothingToDo(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// stage writes all rows of a run, which nobody sees before it is applied: records and lines kept aside as the files give
+// them when they are read once more, then what becomes of the phones, certificates and parameters.
+func (p *planner) stage(ctx context.Context, store StagingStore, actor string, counts capf.MigrationCounts) (int64, error) {
+	id, err := store.BeginRun(ctx, capf.MigrationRun{
+		Key: p.key, Dialect: absolute(p.options.Dialect), Prefer: p.options.Prefer, StartedAt: p.build.now, By: actor,
+		Sources: p.reading.rows(), Counts: counts, Decisions: p.options.Decisions.made(), Missing: p.accepted(),
+	})
+	if err != nil {
+		return 0, err
+	}
+	s := &staging{planner: p, store: store, id: id, counts: counts}
+	for _, step := range []func(context.Context) error{s.lines, s.phones, s.files, s.parameters} {
+		if err := step(ctx); err != nil {
+			return 0, fmt.Errorf("migration run %d: %w", id, err)
+		}
+	}
+	return id, nil
+}
+
+// staging stages what a planner has decided.
+type staging struct {
+	*planner
+	store  StagingStore
+	id     int64
+	counts capf.MigrationCounts
+}
+
+// lines stages records and lines kept aside, in the order of the machines and their files.
+func (s *staging) lines(ctx context.Context) error {
+	done := 0
+	records := batches[capf.ImportRecord]{write: func(rows []capf.ImportRecord) error {
+		if err := s.store.StageRecords(ctx, s.id, rows); err != nil {
+			return err
+		}
+		done += len(rows)
+		s.options.Progress(PhaseRecords, done, s.counts.Records)
+		return nil
+	}}
+	kept := batches[capf.KeptLine]{write: func(rows []capf.KeptLine) error { return s.store.StageKept(ctx, s.id, rows) }}
+	for _, m := range s.reading.machines {
+		keep := func(line legacy.KeptLine) error { return kept.add(keptRow(m.name, line)) }
+		err := m.readAgain(func(known *record, bytes []byte) error { return records.add(importRow(known, bytes)) }, keep)
+		if err != nil {
+			return err
+		}
+		for _, line := range s.keptBeside(m) {
+			if err := keep(line); err != nil {
+				return err
+			}
+		}
+		if err := cmp.Or(records.flush(), kept.flush()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// importRow is a record as it is staged.
+func importRow(known *record, bytes []byte) capf.ImportRecord {
+	return capf.ImportRecord{
+		Device: known.device, Machine: known.machine, File: known.file, Line: known.line, Digest: known.hexDigest(),
+		Raw: bytes, Time: known.time.String(), Verdict: known.verdict,
+	}
+}
+
+// phones stages what becomes of the phones, in their order.
+func (s *staging) phones(ctx context.Context) error {
+	done := 0
+	phones := batches[capf.StagedPhone]{write: func(rows []capf.StagedPhone) error {
+		if err := s.store.StagePhones(ctx, s.id, rows); err != nil {
+			return err
+		}
+		done += len(rows)
+		s.options.Progress(PhasePhones, done, s.counts.New+s.counts.Updated)
+		return nil
+	}}
+	for from := range s.taken {
+		phone, err := s.build.phone(from)
+		if err != nil {
+			return err
+		}
+		row := capf.StagedPhone{Record: from.number, Verdict: from.verdict, Phone: phone}
+		if from.settled != nil {
+			row.Changes = from.settled.changes
+		}
+		if err := phones.add(row); err != nil {
+			return err
+		}
+	}
+	return phones.flush()
+}
+
+func (s *staging) files(ctx context.Context) error {
+	files := batches[capf.LegacyFile]{write: func(rows []capf.LegacyFile) error { return s.store.StageFiles(ctx, s.id, rows) }}
+	for _, c := range s.certificates {
+		if err := files.add(c.file()); err != nil {
+			return err
+		}
+	}
+	return files.flush()
+}
+
+func (s *staging) parameters(ctx context.Context) error {
+	values := takenValues(s.settings)
+	if len(values) == 0 {
+		return nil
+	}
+	return s.store.StageParameters(ctx, s.id, values)
+}
+
+// batches gathers rows until there are enough to be written.
+type batches[T any] struct {
+	rows  []T
+	write func([]T) error
+}
+
+func (b *batches[T]) add(row T) error {
+	if b.rows = append(b.rows, row); len(b.rows) < batch {
+		return nil
+	}
+	return b.flush()
+}
+
+func (b *batches[T]) flush() error {
+	rows := b.rows
+	if b.rows = nil; len(rows) == 0 {
+		return nil
+	}
+	return b.write(rows)
 }

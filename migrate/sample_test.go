@@ -77,7 +77,7 @@ func TestSourcesUntouched(t *testing.T) {
 	specs := copied(t)
 	before := listing(t, specs)
 	store := newMemoryStore()
-	if _, err := Inspect(context.Background(), specs, testOptions()); err != nil {
+	if _, err := Inspect(context.Background(), specs, testOptions(), Masked); err != nil {
 		t.Fatal(err)
 	}
 	mustPlan(t, specs, testOptions(), store)
@@ -153,7 +153,7 @@ func TestNoSecret(t *testing.T) {
 		t.Fatalf("only %d secrets in the sample", len(found))
 	}
 	ctx := context.Background()
-	inspection, err := Inspect(ctx, specs, testOptions())
+	inspection, err := Inspect(ctx, specs, testOptions(), Masked)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -175,8 +175,8 @@ func (r *reading) hasParameters() bool {
 	})
 }
 
-// taken gives the values that parameters get.
-func taken(settings []*setting) map[string]string {
+// takenValues gives the values that parameters get.
+func takenValues(settings []*setting) map[string]string {
 	out := map[string]string{}
 	for _, s := range settings {
 		if s.Use == SettingTaken {

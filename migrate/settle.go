@@ -15,6 +15,8 @@ type group struct {
 	phone   *capf.Phone // the store's, where it matters
 	// removed tells that an earlier run has read a record of the phone and the store does not have it any more.
 	removed bool
+
+	*outcome // once it is settled
 }
 
 // origin is what the store knows of where its version of a phone comes from.
@@ -80,9 +82,6 @@ func (o *outcome) open() bool { return o.verdict == "" || o.refused != nil }
 // of them: where it was imported and nobody has changed it since, with the time and the machine of its record; where a
 // person or the phone made it so, with the time of that, and then no record goes before it without a choice.
 func (g *group) settle(choice string) outcome {
-	if g.isPlainlyNew() {
-		return outcome{verdict: g.take(g.records[0]), record: g.records[0]}
-	}
 	var fresh []*record
 	for _, r := range g.records {
 		r.settled = nil
@@ -119,12 +118,6 @@ func (g *group) settle(choice string) outcome {
 	out.record = winner.records[0]
 	out.verdict = g.take(out.record)
 	return out
-}
-
-// isPlainlyNew tells that the store does not have the phone, and that one record is all that the sources say of it. Nearly
-// all phones of a first run are such.
-func (g *group) isPlainlyNew() bool {
-	return g.origin == nil && len(g.records) == 1 && !g.records[0].known
 }
 
 // keepStored has the store's version hold in place of a record that was refused.

@@ -15,7 +15,7 @@ func TestSeveralMachines(t *testing.T) {
 	specs := []source.Spec{{Name: "all", Folder: folder}}
 	want := []string{"holds 2 machines: give each as a source of its own", "capf migrate plan " + capf.ShellWord("a="+filepath.Join(folder, "a")) + " "}
 	_, err := NewPlan(t.Context(), specs, testOptions(), newMemoryStore())
-	found, inspected := Inspect(t.Context(), specs, testOptions())
+	found, inspected := Inspect(t.Context(), specs, testOptions(), Masked)
 	if inspected != nil || err == nil {
 		t.Fatal(err, inspected)
 	}

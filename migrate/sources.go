@@ -79,11 +79,6 @@ func (s *sources) close() error {
 // key is what a run is known by: what the sources hold, how they are read and how conflicts are decided. The folders
 // do not matter, and neither does the order. The publisher is the one that PreferPublisher stands for.
 func (s *sources) key(publisher string) string {
-	return s.keyDeciding(publisher, s.options.Decisions.made())
-}
-
-// keyDeciding is the key with other decisions.
-func (s *sources) keyDeciding(publisher string, decisions []capf.MigrationDecision) string {
 	hash := sha256.New()
 	for _, opened := range s.opened {
 		fmt.Fprintf(hash, "source %q %x\n", opened.Name, opened.Digest())
@@ -102,24 +97,10 @@ func (s *sources) keyDeciding(publisher string, decisions []capf.MigrationDecisi
 	for _, anchor := range s.options.Anchors {
 		fmt.Fprintf(hash, "anchor %s\n", anchor)
 	}
-	for _, decision := range decisions {
+	for _, decision := range s.options.Decisions.made() {
 		fmt.Fprintf(hash, "decision %q %q\n", decision.Device, decision.Choose)
 	}
 	return hex.EncodeToString(hash.Sum(nil))
-}
-
-// answered finds, the newest first, a run that stands and did what this one would, and in which more conflicts were
-// decided than are decided now: by answers, which the same command does not give again. Nil: there is none.
-func (s *sources) answered(publisher string, runs []capf.MigrationRun) *capf.MigrationRun {
-	decided := s.options.Decisions.made()
-	for _, run := range slices.Backward(runs) {
-		missing := func(one capf.MigrationDecision) bool { return !slices.Contains(run.Decisions, one) }
-		if run.RolledBackAt.IsZero() && len(run.Decisions) > len(decided) && !slices.ContainsFunc(decided, missing) &&
-			run.Key == s.keyDeciding(publisher, run.Decisions) {
-			return &run
-		}
-	}
-	return nil
 }
 
 // publisher finds the source that is the publisher: the one named so, or named like the publisher's node, else the

@@ -36,9 +36,8 @@ type PlanStore interface {
 
 // StagingStore takes the rows of a run, of which nothing can be seen before ApplyRun, and then all of it.
 type StagingStore interface {
-	// BeginRun goes on with a run of the same key and basis that was not applied, of which Staged says how far it came.
+	// BeginRun clears what runs have left that were not applied, and gives the number of this one.
 	BeginRun(ctx context.Context, run capf.MigrationRun) (int64, error)
-	Staged(ctx context.Context, run int64) (capf.StagedRows, error)
 	StageRecords(ctx context.Context, run int64, records []capf.ImportRecord) error
 	// StagePhones takes phones whose records are staged.
 	StagePhones(ctx context.Context, run int64, phones []capf.StagedPhone) error
@@ -80,8 +79,8 @@ type VerifyStore interface {
 	TakenParameters(ctx context.Context, run int64) ([]capf.TakenParameter, error)
 }
 
-// emptyStore stands for a store that is not there yet.
-type emptyStore struct{}
+// emptyStore stands for a store that is not there yet. It has no runs, so nobody asks for the rows of one.
+type emptyStore struct{ RunRows }
 
 func (emptyStore) Parameters(context.Context) (capf.Parameters, error) { return capf.Parameters{}, nil }
 
@@ -96,14 +95,6 @@ func (emptyStore) Phones(context.Context, capf.PhoneFilter, func(capf.Phone) err
 func (emptyStore) Provenances(context.Context, func(string, capf.Provenance) error) error { return nil }
 
 func (emptyStore) KnownRecords(context.Context, func(string, string) error) error { return nil }
-
-func (emptyStore) KeptLines(context.Context, int64, func(capf.KeptLine) error) error { return nil }
-
-func (emptyStore) ImportRecords(context.Context, int64, func(capf.ImportRecord) error) error {
-	return nil
-}
-
-func (emptyStore) LegacyFiles(context.Context, int64, func(capf.LegacyFile) error) error { return nil }
 
 func (emptyStore) AppliedRun(context.Context, string) (*capf.MigrationRun, error) { return nil, nil }
 

@@ -40,7 +40,7 @@ func TestTornKeysAreNowhere(t *testing.T) {
 			}})
 			store := newMemoryStore()
 			plan, report := mustPlan(t, specs, testOptions(), nil), mustRun(t, specs, testOptions(), store)
-			inspection, err := InspectAs(context.Background(), specs, testOptions(), Revealed)
+			inspection, err := Inspect(context.Background(), specs, testOptions(), Revealed)
 			if err != nil || len(inspection.Problems) != 0 {
 				t.Fatal(name, inspection.Problems, err)
 			}

@@ -91,7 +91,7 @@ func mustPlan(t *testing.T, specs []source.Spec, options Options, store PlanStor
 
 func mustVerify(t *testing.T, store *memoryStore, id int64) *Verification {
 	t.Helper()
-	out, err := Verify(context.Background(), id, store)
+	out, err := Verify(context.Background(), id, store, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

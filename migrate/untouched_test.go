@@ -112,7 +112,7 @@ func TestSourcesAreNeverWritten(t *testing.T) {
 	before := sourcetest.Footprint(t, root)
 	store := newMemoryStore()
 	for name, step := range map[string]func() error{
-		"inspect": func() error { _, err := Inspect(context.Background(), specs, testOptions()); return err },
+		"inspect": func() error { _, err := Inspect(context.Background(), specs, testOptions(), Masked); return err },
 		"plan":    func() error { _, err := NewPlan(context.Background(), specs, testOptions(), store); return err },
 	} {
 		if err := step(); err != nil {

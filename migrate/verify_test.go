@@ -184,7 +184,7 @@ func checkDifferences(t *testing.T, what string, got []Difference, want []string
 // TestVerifyNewest: run 0 is the newest; one that is not there is said.
 func TestVerifyNewest(t *testing.T) {
 	store := newMemoryStore()
-	_, err := Verify(context.Background(), 0, store)
+	_, err := Verify(context.Background(), 0, store, nil)
 	wantCode(t, err, capf.CodeNotFound, "nothing was migrated")
 	first := mustRun(t, phoneFolders(t, map[string][]string{"a": {row("2005-01-01 10:00:00", "x")}}), testOptions(), store)
 	second := mustRun(t, phoneFolders(t, map[string][]string{"a": {row("2005-01-02 10:00:00", "y")}}), testOptions(), store)
@@ -194,7 +194,7 @@ func TestVerifyNewest(t *testing.T) {
 	if v := mustVerify(t, store, first.Run); !v.OK() || len(v.Since) != 1 {
 		t.Errorf("verification of the first %+v, want it overtaken", v)
 	}
-	_, err = Verify(context.Background(), 99, store)
+	_, err = Verify(context.Background(), 99, store, nil)
 	wantCode(t, err, capf.CodeNotFound, "99")
 	runs, err := List(context.Background(), store)
 	if err != nil || len(runs) != 2 || runs[0].ID != first.Run || runs[1].Counts.Updated != 1 {
@@ -228,7 +228,7 @@ func TestVerifyDialect(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Verify(context.Background(), 0, store)
+	_, err := Verify(context.Background(), 0, store, nil)
 	wantCode(t, err, capf.CodeInvalid, path)
 }
 

@@ -1,14 +1,15 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"capf/internal/plain"
 	"capf/legacy/source"
 	"capf/migrate"
 	"capf/runtime/capf"
+	"capf/runtime/store"
 	"capf/runtime/store/sqlite"
 )
 
@@ -65,31 +66,46 @@ func (c *migrateRunCommand) Run(app *app) (err error) {
 	if err := app.keepOut(specs, app.dataOutput(), output{"the file of decisions", c.Decisions}); err != nil {
 		return err
 	}
-	decisions, err := readDecisions(c.Decisions)
+	options := c.options(c.mergeFlags)
+	if c.Decisions != "" {
+		if options.Decisions, err = migrate.ReadDecisions(c.Decisions); err != nil {
+			return err
+		}
+	}
+	opened, err := app.newStore()
 	if err != nil {
 		return err
 	}
-	store, err := app.newStore()
-	if err != nil {
-		return err
-	}
-	defer closeInto(&err, store)
+	defer closeInto(&err, opened)
 	var report *migrate.Report
-	answers := &answers{}
-	defer lean()()
 	err = app.migrating("migrate run", func() (err error) {
-		options := c.options(c.mergeFlags)
 		bar := app.newPhases()
-		options.Decisions, options.Ask = decisions, answers.count(bar.aside(app.askAbout(isTerminal)))
 		options.Progress = bar.set
-		report, err = migrate.Run(app.ctx, specs, options, store, actor())
+		report, err = migrate.Run(app.ctx, specs, options, opened, actor())
 		bar.done()
 		return err
 	})
+	if migrate.IsUndecided(err) {
+		c.sayHowToDecide(app)
+	}
 	if err != nil {
-		answers.lost(app, c)
 		return err
 	}
+	return printReport(app, report)
+}
+
+// sayHowToDecide gives the commands by which conflicts are decided one by one.
+func (c *migrateRunCommand) sayHowToDecide(app *app) {
+	plan, file := migratePlanCommand{sourceFlags: c.sourceFlags, mergeFlags: c.mergeFlags}, c.Decisions
+	if file != "" {
+		app.say("conflicts are open still: fill in what has no `choose` in %s, then `%s`", plain.Line(file), plan.commandLine(app, "run", file))
+		return
+	}
+	file = "decisions.toml"
+	app.say("to decide conflicts one by one: `%s` writes them into a file; fill in `choose`, then `%s`", plan.commandLine(app, "plan", file), plan.commandLine(app, "run", file))
+}
+
+func printReport(app *app, report *migrate.Report) error {
 	for _, one := range report.Missing {
 		app.say("%s", plain.Line(one.String()))
 	}
@@ -115,73 +131,18 @@ func countsOf(c capf.MigrationCounts) []any {
 	return []any{c.Records, c.New, c.Updated, c.Unchanged, c.History, c.KeptAside, c.Conflicts, c.Anchors, c.Stored, c.LSCs, c.Pending}
 }
 
-type migrateVerifyCommand struct {
-	RunID int64 `arg:"" optional:"" name:"run" help:"Number of the run; default: the newest."`
-}
-
-// Run compares, and has the store remember what was found. Where something is not as it should be the exit status is 1.
-func (c *migrateVerifyCommand) Run(app *app) error {
-	defer lean()()
-	return app.withStore(func(store *sqlite.Store) error {
-		bar := app.newPhases()
-		found, err := migrate.VerifyTelling(app.ctx, c.RunID, store, bar.set)
-		bar.done()
-		if err != nil {
-			return err
+// migrating does work that changes what was migrated, such as "migrate run", while nobody else does.
+func (a *app) migrating(work string, do func() error) (err error) {
+	lock, err := store.TakeRunLock(a.data, work, actor(), time.Now())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if released := lock.Release(); err == nil {
+			err = released
 		}
-		if err := errors.Join(printVerification(app, found), found.Record(app.ctx, store, actor())); err != nil {
-			return err
-		}
-		if found.OK() {
-			return nil
-		}
-		return notTheSame(found)
-	})
-}
-
-// notTheSame says why a verification confirms nothing: what differs, and what could not be compared.
-func notTheSame(found *migrate.Verification) error {
-	out := &capf.Error{Code: capf.CodeRefused, Hint: "see the list"}
-	others, differences := 0, plain.Counted(len(found.Differences), "difference")
-	for _, from := range found.Sources {
-		if from.State != migrate.SourceUnchanged {
-			others++
-		}
-	}
-	if out.Message = fmt.Sprintf("run %d: sources and store are not the same (%s)", found.Run, differences); others > 0 {
-		out.Message = fmt.Sprintf("run %d: %d of %s %s not as the run read them (%s)", found.Run, others, plain.Counted(len(found.Sources), "source"), isOrAre(others), differences)
-		out.Hint = "put the copies back as they were and verify again"
-	}
-	return out
-}
-
-func printVerification(app *app, found *migrate.Verification) error {
-	if app.json {
-		return app.printJSON(found)
-	}
-	for _, one := range found.Sources {
-		app.say("%s", strings.TrimSpace(fmt.Sprintf("%s (%s): %s %s", one.Machine, one.Path, one.State, one.Problem)))
-	}
-	for _, one := range found.Since {
-		app.say("since the run: %s %s %s", one.Machine, placeOf(one.File, one.Line), strings.TrimSpace(one.Device+" "+one.What))
-	}
-	superseded := 0
-	for _, one := range found.Superseded {
-		superseded += one.Records
-		app.say("%s", one)
-	}
-	list := app.list("machine", "file", "line", "device", "difference")
-	for _, one := range found.Differences {
-		list.add(one.Machine, one.File, one.Line, one.Device, one.What)
-	}
-	if len(found.Differences) > 0 {
-		app.say("run %d was compared: %s, %s, %s, %s kept aside", found.Run, plain.Counted(found.Records, "record"), plain.Counted(found.Phones, "phone"),
-			plain.Counted(found.Certificates, "certificate"), plain.Counted(found.KeptAside, "line"))
-		return list.close()
-	}
-	return app.fields([]string{"run", "records", "phones", "superseded", "certificates", "kept-aside", "parameters", "differences",
-		"changed-since"}, []any{found.Run, found.Records, found.Phones, superseded, found.Certificates, found.KeptAside, found.Parameters,
-		len(found.Differences), len(found.Since)})
+	}()
+	return do()
 }
 
 type migrateListCommand struct{}
@@ -198,9 +159,16 @@ func (c *migrateListCommand) Run(app *app) error {
 		for _, run := range runs {
 			row := append([]any{run.ID, capf.FormatTime(run.AppliedAt), run.By, sourcesOf(run, app.json), run.Prefer}, countsOf(run.Counts)...)
 			row = append(row, len(run.Decisions), len(run.Missing))
-			row = append(row, verifiedColumns(run)...)
-			row = append(row, stateOf(run), capf.FormatTime(run.RolledBackAt), run.RolledBackBy)
-			list.add(row...)
+			if run.Verified == nil {
+				row = append(row, "", "", "")
+			} else {
+				row = append(row, capf.FormatTime(run.Verified.At), run.Verified.By, run.Verified.Differences)
+			}
+			state := "applied"
+			if !run.RolledBackAt.IsZero() {
+				state = "rolled-back"
+			}
+			list.add(append(row, state, capf.FormatTime(run.RolledBackAt), run.RolledBackBy)...)
 		}
 		return list.close()
 	})
@@ -218,18 +186,60 @@ func sourcesOf(run capf.MigrationRun, json bool) any {
 	return strings.Join(names, " ")
 }
 
-// verifiedColumns say when and by whom a run was last verified, and how many differences there were; empty: never.
-func verifiedColumns(run capf.MigrationRun) []any {
-	if run.Verified == nil {
-		return []any{"", "", ""}
-	}
-	return []any{capf.FormatTime(run.Verified.At), run.Verified.By, run.Verified.Differences}
+type migrateRollbackCommand struct {
+	RunID  int64 `arg:"" name:"run" help:"Number of the run, as in migrate list; the newest that stands."`
+	DryRun bool  `help:"Say what would be restored and what would stay; change nothing."`
 }
 
-// stateOf says whether a run stands.
-func stateOf(run capf.MigrationRun) string {
-	if run.RolledBackAt.IsZero() {
-		return "applied"
+// Run goes back before a run. Where something had to stay the exit status is 3.
+func (c *migrateRollbackCommand) Run(app *app) error {
+	return app.withStore(func(store *sqlite.Store) error {
+		done, err := c.rollBack(app, store)
+		if err != nil {
+			return err
+		}
+		if err := printRollback(app, done); err != nil {
+			return err
+		}
+		if len(done.Kept) == 0 {
+			return nil
+		}
+		verb := "is"
+		if c.DryRun {
+			verb = "would be"
+		}
+		return &capf.Error{Code: capf.CodePart, Message: fmt.Sprintf("run %d %s rolled back but for %s", done.Run, verb, plain.CountedAs(len(done.Kept), "thing, which stays", "things, which stay")),
+			Hint: "see the list"}
+	})
+}
+
+// rollBack keeps a run from being planned meanwhile with what goes; a dry run stands in nobody's way.
+func (c *migrateRollbackCommand) rollBack(app *app, store *sqlite.Store) (done capf.Rollback, err error) {
+	if c.DryRun {
+		return migrate.Rollback(app.ctx, c.RunID, true, store, actor())
 	}
-	return "rolled-back"
+	err = app.migrating("migrate rollback", func() (err error) {
+		done, err = migrate.Rollback(app.ctx, c.RunID, false, store, actor())
+		return err
+	})
+	return done, err
+}
+
+func printRollback(app *app, done capf.Rollback) error {
+	if app.json {
+		return app.printJSON(done)
+	}
+	c := done.Counts
+	err := app.fields([]string{"run", "dry-run", "phones-removed", "phones-restored", "operations-removed", "operations-reopened",
+		"certificates-removed", "anchors-removed", "parameters-removed", "kept"},
+		[]any{done.Run, done.DryRun, c.PhonesRemoved, c.PhonesRestored, c.OperationsRemoved, c.OperationsReopened,
+			c.Certificates, c.Anchors, c.Parameters, len(done.Kept)})
+	if err != nil || len(done.Kept) == 0 {
+		return err
+	}
+	list := app.list("kept", "name", "reason")
+	for _, one := range done.Kept {
+		list.add(one.Kind, one.Name, one.Reason)
+	}
+	return list.close()
 }

@@ -1,17 +1,25 @@
 package main
 
 import (
+	"bufio"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
+
+	"github.com/google/renameio/v2"
 
 	"capf/internal/plain"
 	"capf/legacy/source"
 	"capf/runtime/capf"
 	"capf/runtime/store/sqlite"
 )
+
+// Nothing is ever written into a source, and no file that is there already is replaced.
 
 // output is a place that a command is going to write to; no path: it does not.
 type output struct{ what, path string }
@@ -74,33 +82,23 @@ func fileOf(stream io.Writer) string {
 	return path
 }
 
-// keepOutOfMigrated does the same for the sources of earlier runs, for as long as they are what the runs have read:
-// another disk may be mounted in their place by now. A store that cannot be read has no sources.
-func (a *app) keepOutOfMigrated(outputs ...output) error {
+// keepOutOfMigrated does the same for the sources of earlier runs. A store that cannot be read has no sources.
+func (a *app) keepOutOfMigrated(outputs ...output) (err error) {
 	store, err := a.store()
 	if err != nil {
 		return nil
 	}
-	runs, err := store.Runs(a.ctx)
-	if closed := store.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return keepOutOfRuns(runs, outputs)
+	defer closeInto(&err, store)
+	return a.keepOutOf(store, outputs...)
 }
 
-// keepOutOf is keepOutOfMigrated for a store that is open.
+// keepOutOf is keepOutOfMigrated for a store that is open. A source counts for as long as it is what the run has read:
+// another disk may be mounted in its place by now.
 func (a *app) keepOutOf(store *sqlite.Store, outputs ...output) error {
 	runs, err := store.Runs(a.ctx)
 	if err != nil {
 		return err
 	}
-	return keepOutOfRuns(runs, outputs)
-}
-
-func keepOutOfRuns(runs []capf.MigrationRun, outputs []output) error {
 	for _, run := range runs {
 		for _, from := range run.Sources {
 			spec := source.Spec{Name: from.Machine, Folder: from.Path}
@@ -123,4 +121,27 @@ func isStill(spec source.Spec, digest string) bool {
 	}
 	found := opened.Digest()
 	return opened.Close() == nil && hex.EncodeToString(found[:]) == digest
+}
+
+// writeNew writes a file that is whole or not there, for its owner only. What is there already is never replaced: it
+// may have been edited, or signed.
+func writeNew(path, what string, write func(io.Writer) error) error {
+	if _, err := os.Lstat(path); err == nil {
+		return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("write %s: %s is there already", what, path), Hint: "name another file, or move it away"}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return &capf.Error{Code: capf.CodeUnavailable, Message: "write " + what, Err: err, Hint: "check the folder"}
+	}
+	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o600), renameio.IgnoreUmask())
+	if err != nil {
+		return &capf.Error{Code: capf.CodeUnavailable, Message: "write " + what, Err: err, Hint: "check the folder"}
+	}
+	defer file.Cleanup()
+	out := bufio.NewWriter(file)
+	if err := errors.Join(write(out), out.Flush()); err != nil {
+		return &capf.Error{Code: capf.CodeUnavailable, Message: "write " + what + " to " + path, Err: err, Hint: "check the disk"}
+	}
+	if err := file.CloseAtomicallyReplace(); err != nil {
+		return &capf.Error{Code: capf.CodeUnavailable, Message: "write " + what, Err: err, Hint: "check the folder"}
+	}
+	return nil
 }

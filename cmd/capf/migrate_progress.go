@@ -32,7 +32,6 @@ func (a *app) newPhases() *phases {
 
 // set tells how much of how much of a phase is done; total 0: nobody knows of how much.
 func (p *phases) set(phase migrate.Phase, done, total int) {
-	stayLean()
 	if phase != p.phase {
 		p.begin(phase, total)
 	}

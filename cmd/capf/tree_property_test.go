@@ -54,9 +54,9 @@ func TestGeneratedTrees(t *testing.T) {
 // checkAgain runs the same again, and some of it.
 func (g *grove) checkAgain(f *forest, specs []source.Spec, dump string) {
 	g.t.Helper()
-	// Where a person was asked the first time, nobody needs to be now.
+	// Where a file decided the first time, none is needed now.
 	if again := g.run(shuffled(f, specs)); !again.Already || again.Counts.New+again.Counts.Updated+again.Counts.Anchors+again.Counts.Pending > 0 {
-		g.t.Errorf("the same again, %d answers: %+v", g.asked, again)
+		g.t.Errorf("the same again: %+v", again)
 	}
 	sameDump(g.t, "the same again", g.dump(), dump)
 	some := shuffled(f, specs)[:1+f.IntN(len(specs))]

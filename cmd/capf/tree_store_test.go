@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
@@ -62,7 +63,6 @@ type grove struct {
 	folder string
 	now    time.Time
 	prefer string
-	asked  int // how often in all
 }
 
 func newGrove(t *testing.T, prefer string) *grove {
@@ -94,37 +94,79 @@ func (g *grove) database() *sql.DB {
 	return pool
 }
 
-// run migrates. What the rule leaves open is decided by an answer that hangs on nothing but the conflict.
+// run migrates. What the rule leaves open is decided by a file that hangs on nothing but the conflicts.
 func (g *grove) run(specs []source.Spec) *migrate.Report {
 	g.t.Helper()
-	random := mathrand.NewChaCha8([32]byte{1})
-	asked := map[string]int{}
-	report, err := migrate.Run(g.t.Context(), specs, migrate.Options{Prefer: g.prefer, AcceptMissing: true, Clock: func() time.Time { return g.now }, Random: random,
-		Ask: func(conflict migrate.Conflict, _, _ int) (string, error) {
-			g.asked++
-			return answer(conflict, asked)
-		}}, g.Store, "tester")
+	options := migrate.Options{Prefer: g.prefer, AcceptMissing: true, Clock: func() time.Time { return g.now }, Random: mathrand.NewChaCha8([32]byte{1})}
+	options.Decisions = g.decisions(specs, options)
+	report, err := migrate.Run(g.t.Context(), specs, options, g.Store, "tester")
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	return report
 }
 
-// answer tries the versions one after the other.
-func answer(conflict migrate.Conflict, asked map[string]int) (string, error) {
-	var choices []string
-	for _, version := range conflict.Versions {
-		if version.Choice != "" && !slices.Contains(choices, version.Choice) {
-			choices = append(choices, version.Choice)
+// decisions decide the conflicts that are open: each for the first of its versions that can be, in the order of their
+// words. Nil where there is none.
+func (g *grove) decisions(specs []source.Spec, options migrate.Options) *migrate.Decisions {
+	g.t.Helper()
+	plan, err := migrate.NewPlan(g.t.Context(), specs, options, g.Store)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if plan.Open() == 0 {
+		return nil
+	}
+	tried := map[string]int{} // versions that cannot be, by device
+	for {
+		if options.Decisions, err = migrate.ReadDecisions(g.filledIn(plan, tried)); err != nil {
+			g.t.Fatal(err)
+		}
+		_, err := migrate.NewPlan(g.t.Context(), specs, options, g.Store)
+		if err == nil {
+			return options.Decisions
+		}
+		before := maps.Clone(tried)
+		for _, conflict := range plan.Conflicts {
+			if strings.Contains(err.Error(), conflict.Device+`: "`) {
+				tried[conflict.Device]++
+			}
+		}
+		if maps.Equal(tried, before) {
+			g.t.Fatal(err)
 		}
 	}
-	slices.Sort(choices)
-	at := asked[conflict.Device]
-	asked[conflict.Device]++
-	if at >= len(choices) {
-		return "", fmt.Errorf("no version of %s can be: %s", conflict.Device, conflict.Why)
+}
+
+// filledIn writes the file of decisions of a plan and chooses for each conflict that is open.
+func (g *grove) filledIn(plan *migrate.Plan, tried map[string]int) string {
+	g.t.Helper()
+	var content bytes.Buffer
+	if err := plan.WriteDecisions(&content); err != nil {
+		g.t.Fatal(err)
 	}
-	return choices[at], nil
+	parts := strings.Split(content.String(), "[[conflict]]")
+	for i, conflict := range plan.Conflicts {
+		if conflict.Chosen != nil {
+			continue
+		}
+		var choices []string
+		for _, version := range conflict.Versions {
+			if version.Choice != "" && !slices.Contains(choices, version.Choice) {
+				choices = append(choices, version.Choice)
+			}
+		}
+		slices.Sort(choices)
+		if tried[conflict.Device] >= len(choices) {
+			g.t.Fatalf("no version of %s can be: %s", conflict.Device, conflict.Why)
+		}
+		parts[i+1] = strings.Replace(parts[i+1], `choose = ""`, fmt.Sprintf("choose = %q", choices[tried[conflict.Device]]), 1)
+	}
+	path := filepath.Join(g.t.TempDir(), "decisions.toml")
+	if err := os.WriteFile(path, []byte(strings.Join(parts, "[[conflict]]")), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	return path
 }
 
 // dumped are the tables that a rollback restores. A count of changes goes on.
@@ -164,7 +206,7 @@ func sameDump(t *testing.T, what string, got, want string) {
 
 func (g *grove) verify(run int64) *migrate.Verification {
 	g.t.Helper()
-	found, err := migrate.Verify(g.t.Context(), run, g.Store)
+	found, err := migrate.Verify(g.t.Context(), run, g.Store, nil)
 	if err != nil {
 		g.t.Fatal(err)
 	}

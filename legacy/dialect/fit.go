@@ -32,16 +32,8 @@ func (r *Reading) MarkRead(lines ...int) {
 // MarkHeader notes that a line was understood as the header.
 func (r *Reading) MarkHeader(line int) { r.header.add(line) }
 
-// ReadsAll tells that there is the structure and no line that was not understood.
-func (r *Reading) ReadsAll() bool {
-	return r.Structure == nil && r.unread.count == 0 && r.read.count > 0
-}
-
 // IsEmpty tells that no line was read, and none was not understood.
 func (r *Reading) IsEmpty() bool { return r.read.count+r.unread.count == 0 }
-
-// Reads tells whether a line was understood.
-func (r *Reading) Reads(line int) bool { return r.read.has(line) || r.header.has(line) }
 
 // NeedsReason tells whether the next line that was not understood will be named in an error.
 func (r *Reading) NeedsReason() bool { return len(r.reasons) < shownReasons }

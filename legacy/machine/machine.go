@@ -5,7 +5,7 @@ package machine
 import (
 	"fmt"
 	"iter"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -25,23 +25,12 @@ type Options struct {
 	Dialect *dialect.Dialect
 	// Now is the time that certificate dates are compared with; zero: they are not.
 	Now time.Time
-	// Listen gives somebody who hears what a file with phone records holds while it is found out how it is read; nil:
-	// nobody does. It is asked in the order of PhoneFiles.
-	Listen func() phonefile.Listener
 }
 
 // PhoneFile is one phone record file and how it is read.
 type PhoneFile struct {
 	source.File
 	Reading *phonefile.File
-	// Heard has heard all that Reading would give; nil: nobody has.
-	Heard phonefile.Listener
-}
-
-// Part is one file with phone records.
-type Part struct {
-	Heard phonefile.Listener // as in PhoneFile
-	Items iter.Seq2[phonefile.Item, error]
 }
 
 // FurtherFile is a file with phone records that are not written as 1.0(1) wrote them.
@@ -76,64 +65,22 @@ type Machine struct {
 }
 
 // Read reads a machine whose source is open, and must stay so while Items is used. Its error lists every file that
-// cannot be read or that no dialect fits.
+// cannot be read or that no dialect fits; the machine beside it has what could be read.
 func Read(from *source.Source, options Options) (*Machine, error) {
-	parts, failures := readFiles(from, options)
-	out := &Machine{Source: from, Findings: append([]legacy.Finding(nil), from.Findings...)}
+	out := &Machine{Source: from, Findings: slices.Clone(from.Findings)}
 	failed := &multierror.Error{ErrorFormat: legacy.OneLine}
-	for i := range parts {
-		out.Join(&parts[i])
-		if failures[i] != nil {
-			failed = multierror.Append(failed, fmt.Errorf("source %s: %w", from.Name, failures[i]))
+	for _, file := range from.Files {
+		if err := out.read(file, options); err != nil {
+			failed = multierror.Append(failed, fmt.Errorf("source %s: %w", from.Name, err))
 		}
 	}
-	if err := failed.ErrorOrNil(); err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-// readFiles gives what each file holds, or its failure. Certificates, of which there may be thousands, are read beside
-// the others, of which one may be large.
-func readFiles(from *source.Source, options Options) ([]Machine, []error) {
-	parts, failures := make([]Machine, len(from.Files)), make([]error, len(from.Files))
-	readThose := func(certificates bool) {
-		for i, file := range from.Files {
-			if holdsCertificates(file.Kind) == certificates {
-				parts[i].Source = from
-				failures[i] = parts[i].read(file, options)
-			}
-		}
-	}
-	var beside sync.WaitGroup
-	beside.Go(func() { readThose(true) })
-	readThose(false)
-	beside.Wait()
-	return parts, failures
-}
-
-func holdsCertificates(kind source.Kind) bool {
-	switch kind {
-	case source.PhoneRecords, source.Configuration, source.PhoneDatabase, source.PhoneList, source.DatabaseLog:
-		return false
-	}
-	return true
-}
-
-// Join adds what the next files of the machine hold.
-func (m *Machine) Join(next *Machine) {
-	m.PhoneFiles = append(m.PhoneFiles, next.PhoneFiles...)
-	m.Further = append(m.Further, next.Further...)
-	m.Configurations = append(m.Configurations, next.Configurations...)
-	m.Certificates = append(m.Certificates, next.Certificates...)
-	m.Kept = append(m.Kept, next.Kept...)
-	m.Findings = append(m.Findings, next.Findings...)
+	return out, failed.ErrorOrNil()
 }
 
 func (m *Machine) read(file source.File, options Options) error {
 	switch file.Kind {
 	case source.PhoneRecords:
-		return m.readPhones(file, options)
+		return m.readPhones(file, options.Dialect)
 	case source.Configuration:
 		return m.readConfiguration(file, options.Dialect)
 	case source.PhoneDatabase:
@@ -147,19 +94,12 @@ func (m *Machine) read(file source.File, options Options) error {
 	}
 }
 
-func (m *Machine) readPhones(file source.File, options Options) (err error) {
+func (m *Machine) readPhones(file source.File, named *dialect.Dialect) (err error) {
 	var reading *phonefile.File
-	var listener phonefile.Listener
-	if options.Dialect != nil && options.Dialect.Reads(dialect.Phones) {
-		reading, err = phonefile.OpenAs(file.Input(), options.Dialect)
+	if named != nil && named.Reads(dialect.Phones) {
+		reading, err = phonefile.OpenAs(file.Input(), named)
 	} else {
-		if options.Listen != nil {
-			listener = options.Listen()
-		}
-		var heard bool
-		if reading, heard, err = phonefile.OpenHeard(file.Input(), dialect.Builtin(), listener); !heard {
-			listener = nil
-		}
+		reading, err = phonefile.Open(file.Input(), dialect.Builtin())
 	}
 	if err != nil {
 		return err
@@ -167,7 +107,7 @@ func (m *Machine) readPhones(file source.File, options Options) (err error) {
 	if reading.Dialect == nil {
 		m.nothing(file)
 	}
-	m.PhoneFiles = append(m.PhoneFiles, PhoneFile{file, reading, listener})
+	m.PhoneFiles = append(m.PhoneFiles, PhoneFile{file, reading})
 	return nil
 }
 
@@ -221,40 +161,24 @@ func (m *Machine) Settings() []cfgfile.Setting {
 	return out
 }
 
-// Parts are the files with phone records. Each is read from its beginning when its items are asked for; after an error
-// nothing follows.
-func (m *Machine) Parts() []Part {
-	var all []Part
+// Items reads all files with phone records from their beginnings, one after the other. After an error, which names the
+// source, nothing follows.
+func (m *Machine) Items() iter.Seq2[phonefile.Item, error] {
+	var files []iter.Seq2[phonefile.Item, error]
 	for _, file := range m.PhoneFiles {
-		all = append(all, Part{file.Heard, m.named(file.Reading.Items())})
+		files = append(files, file.Reading.Items())
 	}
 	for _, file := range m.Further {
-		all = append(all, Part{nil, m.named(file.Records.Items())})
+		files = append(files, file.Records.Items())
 	}
-	return all
-}
-
-// named adds the name of the machine to errors.
-func (m *Machine) named(items iter.Seq2[phonefile.Item, error]) iter.Seq2[phonefile.Item, error] {
 	return func(yield func(phonefile.Item, error) bool) {
-		for item, err := range items {
-			if err != nil {
-				yield(item, fmt.Errorf("source %s: %w", m.Source.Name, err))
-				return
-			}
-			if !yield(item, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Items reads all files with phone records from their beginnings, one after the other. After an error nothing follows.
-func (m *Machine) Items() iter.Seq2[phonefile.Item, error] {
-	return func(yield func(phonefile.Item, error) bool) {
-		for _, part := range m.Parts() {
-			for item, err := range part.Items {
-				if !yield(item, err) || err != nil {
+		for _, items := range files {
+			for item, err := range items {
+				if err != nil {
+					yield(item, fmt.Errorf("source %s: %w", m.Source.Name, err))
+					return
+				}
+				if !yield(item, nil) {
 					return
 				}
 			}

@@ -3,7 +3,6 @@ package phonefile
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"capf/legacy/dialect"
@@ -81,23 +80,9 @@ func (f *File) newSurvey() (*survey, error) {
 		if line.Problem != "" || strings.TrimSpace(line.Text) == "" || f.Dialect.IsComment(line.Text) {
 			continue
 		}
-		if f.beaten(line.Number) && !looking.hasDevice(line.Text) {
-			return &survey{problem: "no device in line " + strconv.Itoa(line.Number)}, nil
-		}
 		looking.add(line.Text)
 	}
 	return looking.judge(), nil
-}
-
-// hasDevice tells whether the line can be a record at all.
-func (s *surveyor) hasDevice(line string) bool {
-	for _, table := range s.tables {
-		s.cut, _ = s.dialect.CutRow(s.cut[:0], line, table.separator)
-		if slices.ContainsFunc(s.cut, func(value string) bool { _, is := shape.Device(value); return is }) {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *surveyor) add(line string) {

@@ -61,8 +61,9 @@ func sameStrings() Options {
 	return options
 }
 
-// TestRunGoesOn breaks a run off after each number of rows: the next one stages the rest, and none twice.
-func TestRunGoesOn(t *testing.T) {
+// TestRunBrokenOff breaks a run off after each number of rows: nothing of it is seen, and the next one begins anew and
+// does all of it.
+func TestRunBrokenOff(t *testing.T) {
 	whole := &breakingStore{memoryStore: newMemoryStore(), left: -1}
 	if _, err := Run(context.Background(), sampleCluster(), sameStrings(), whole, "tester"); err != nil {
 		t.Fatal(err)
@@ -71,14 +72,16 @@ func TestRunGoesOn(t *testing.T) {
 	if testing.Short() {
 		step = 17
 	}
+	untouched := newMemoryStore().dump(t)
 	for left := 0; left < whole.taken; left += step {
 		broken := &breakingStore{memoryStore: newMemoryStore(), left: left}
-		if _, err := Run(context.Background(), sampleCluster(), sameStrings(), broken, "tester"); !errors.Is(err, errBroken) || len(broken.applied) != 0 {
+		_, err := Run(context.Background(), sampleCluster(), sameStrings(), broken, "tester")
+		if !errors.Is(err, errBroken) || len(broken.applied) != 0 || broken.dump(t) != untouched {
 			t.Fatalf("after %d rows: %v, %d runs", left, err, len(broken.applied))
 		}
-		broken.left = -1
+		broken.left, broken.taken = -1, 0
 		report, err := Run(context.Background(), sampleCluster(), sameStrings(), broken, "another")
-		if err != nil || report.Run != 1 || broken.taken != whole.taken {
+		if err != nil || report.Run != 2 || len(broken.applied) != 1 || broken.taken != whole.taken {
 			t.Fatalf("after %d rows: %v, run %d, %d rows in place of %d", left, err, report.Run, broken.taken, whole.taken)
 		}
 		if broken.dump(t) != whole.dump(t) {
@@ -87,31 +90,7 @@ func TestRunGoesOn(t *testing.T) {
 	}
 }
 
-// TestRunBeginsAnew: what was decided with another state of the store is not gone on with.
-func TestRunBeginsAnew(t *testing.T) {
-	for name, change := range map[string]func(*memoryStore){
-		"a parameter": func(s *memoryStore) { s.parameters[capf.ParamKeySize] = "512" },
-		"a phone": func(s *memoryStore) {
-			s.change(t, capf.PhoneChange{Device: "SEP000AB8001C40", Description: ptr("mine")})
-		},
-		"nothing": func(*memoryStore) {},
-	} {
-		broken := &breakingStore{memoryStore: newMemoryStore(), left: 60}
-		if _, err := Run(context.Background(), sampleCluster(), sameStrings(), broken, "tester"); !errors.Is(err, errBroken) {
-			t.Fatal(name, err)
-		}
-		change(broken.memoryStore)
-		broken.left = -1
-		options := sameStrings()
-		options.Prefer = PreferLatest
-		report, err := Run(context.Background(), sampleCluster(), options, broken, "tester")
-		if err != nil || (report.Run == 1) != (name == "nothing") {
-			t.Errorf("after %s has changed: run %d, %v", name, report.Run, err)
-		}
-	}
-}
-
-// againFiles are files whose records can be copied out of them, and such where they must be read again.
+// againFiles are files of every form, with records of one piece and of several, and lines that are kept aside.
 func againFiles() map[string]string {
 	block := func(n int, between string) string {
 		return fmt.Sprintf("device=SEP%012X\r\noperation=none\r\n%sstate=Upgrade Success\r\ntime=2005-03-01 08:00:00\r\n\r\n", n, between)
@@ -125,7 +104,7 @@ func againFiles() map[string]string {
 	for n := range 12_000 {
 		fmt.Fprintf(&rows, "SEP%012X,none,Upgrade Success,2005-03-01 08:00:00,,,1024,Desk %d\r\n", n, n)
 		if n%10 == 5 {
-			rows.WriteString("no record at all\r\n") // more than are remembered
+			rows.WriteString("no record at all\r\n")
 		}
 	}
 	kept.WriteString(header + "\r\n")
@@ -143,7 +122,7 @@ func TestAgain(t *testing.T) {
 		specs := folders(t, map[string]map[string]string{"a": {"CAPF.phone": content}})
 		store := newMemoryStore()
 		report := mustRun(t, specs, testOptions(), store)
-		found, err := Verify(context.Background(), 0, store)
+		found, err := Verify(context.Background(), 0, store, nil)
 		if err != nil || !found.OK() || found.Records != report.Counts.Records || found.KeptAside != report.Counts.KeptAside || found.Records == 0 {
 			t.Errorf("%s: %+v, %v; counted %+v", name, found, err, report.Counts)
 		}

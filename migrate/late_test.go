@@ -9,8 +9,8 @@ import (
 // decided then, how, and how to decide otherwise.
 func TestPreferComesTooLate(t *testing.T) {
 	specs, store := twoConflicts(t), newMemoryStore()
-	options := preferring("east")
-	options.Decisions = (*Decisions)(nil).with(otherDevice, "west CAPF.phone:3")
+	options := deciding(t, written(t, mustPlan(t, specs, testOptions(), store), map[string]string{otherDevice: "west CAPF.phone:3"}))
+	options.Prefer = "east"
 	first := mustRun(t, specs, options, store)
 	if first.Counts.Conflicts != 2 || len(first.Warnings) != 0 {
 		t.Fatalf("the first run decided %d conflicts, and warns %q", first.Counts.Conflicts, first.Warnings)
