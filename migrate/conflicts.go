@@ -24,8 +24,8 @@ import (
 	"capf/runtime/capf"
 )
 
-// A conflict is a phone of which versions differ and nothing puts them in order. Here it is shown: in a plan, to somebody
-// who decides, and as what a run is refused for. How it arises is in merge.go, what is decided in decisions.go.
+// In a conflict nothing puts the versions of a phone in order (merge.go). It is shown in a plan, a run is refused for it, and
+// an administrator decides it: by a rule, or in a file that a plan writes and a run reads.
 
 // conflicts gives those decided by the choice as well.
 func (p *planner) conflicts() []Conflict {

@@ -88,20 +88,11 @@ func (p *planner) accepted() []string {
 // String says in one line what is missing and why that is known.
 func (m Missing) String() string { return "missing: " + m.Why }
 
-// missing finds all that is missing, in a fixed order. The store has been asked already.
+// missing finds all that is missing, in a fixed order: first what stops a run. The store has been asked already.
 func (p *planner) missing() []Missing {
 	claims := p.claims()
-	out := slices.Concat(p.missingRecords(claims), p.unreadRecords(), p.missingIssuers(), p.recordsWithoutIssuer(claims), p.missingMachines())
-	slices.SortStableFunc(out, func(a, b Missing) int {
-		switch {
-		case a.Stops == b.Stops:
-			return 0
-		case a.Stops:
-			return -1
-		}
-		return 1
-	})
-	return out
+	all := slices.Concat(p.missingRecords(claims), p.unreadRecords(), p.missingIssuers(), p.recordsWithoutIssuer(claims), p.missingMachines())
+	return append(stopping(all), slices.DeleteFunc(all, func(m Missing) bool { return m.Stops })...)
 }
 
 // claims say which machines CAPF ran on, by its certificates.
@@ -113,7 +104,8 @@ type claims struct {
 }
 
 // claims follows legacy-layout.md: where CAPF ran its certificate lies in the CAPF folder, and on the publisher it is
-// CAPF.cer; that of a usecallmanager daemon is capf.pem. Where neither is there, the only one that names CAPF among those of all services is taken for its own.
+// CAPF.cer; that of a usecallmanager daemon is capf.pem. Where neither is there, the only one that names CAPF among those
+// of all services is taken for its own.
 func (p *planner) claims() claims {
 	out := claims{home: map[string]bool{}, named: map[string][]*judged{}}
 	for _, c := range p.certificates {

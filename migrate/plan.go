@@ -140,7 +140,7 @@ type Place struct {
 	Choice string `json:"choice,omitempty"`
 }
 
-// Conflict is a phone of which versions differ and nothing puts them in order.
+// Conflict is a phone whose versions differ, and nothing puts them in order.
 type Conflict struct {
 	Device   string  `json:"device"`
 	Why      string  `json:"why"`
