@@ -301,9 +301,6 @@ func (d *Decisions) wrong(line int, problem string) error {
 		Hint: "mend the line, or have `capf migrate plan --decisions` write a new file"}
 }
 
-// offers tells whether a version can be chosen by that word.
-func (c *Conflict) offers(choice string) bool { return slices.Contains(c.choices(), choice) }
-
 // choices are the words by which versions can be chosen, each once and in order.
 func (c *Conflict) choices() []string {
 	var out []string
@@ -422,18 +419,16 @@ func parseDecisions(content []byte, path string) (*Decisions, error) {
 		return nil, out.wrong(1, "write each conflict as a table [[conflict]]")
 	}
 	failed := several()
-	seen := map[string]int{}
 	for i, one := range file.Conflict {
 		row := decision{device: one.Device, choose: strings.TrimSpace(one.Choose), digest: one.Digest, line: lines[i]}
 		problem := row.problem()
-		if first := seen[row.device]; first > 0 && problem == "" {
-			problem = fmt.Sprintf("%s is decided in line %d already", row.device, first)
+		if at, found := out.index[row.device]; found && problem == "" {
+			problem = fmt.Sprintf("%s is decided in line %d already", row.device, out.rows[at].line)
 		}
 		if problem != "" {
 			failed = multierror.Append(failed, out.wrong(row.line, problem))
 			continue
 		}
-		seen[row.device] = row.line
 		out.add(row)
 	}
 	if err := failed.ErrorOrNil(); err != nil {
@@ -519,7 +514,7 @@ func (c *Conflict) write(out *bufio.Writer) {
 	switch {
 	case c.Chosen != nil:
 		fmt.Fprintf(out, "# decided by --prefer for %s; what is chosen here goes before it\n", plain.Line(c.Chosen.String()))
-	case c.Refused && !c.offers(PreferStore):
+	case c.Refused && !slices.Contains(c.choices(), PreferStore):
 		fmt.Fprint(out, "# There is nothing to choose: change the phone here first.\n")
 	}
 	fmt.Fprintf(out, "digest = %q\nchoose = \"\"\n", c.Digest)
