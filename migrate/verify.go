@@ -237,6 +237,7 @@ func (v *verifier) records(ctx context.Context) error {
 	for _, m := range v.reading.machines {
 		all = append(all, m.records...)
 	}
+	v.digests = make([]digest, 0, len(all))
 	storedSpot := func(r capf.ImportRecord) spot { return spot{machine: r.Machine, file: r.File, line: r.Line} }
 	return comparison[*record, capf.ImportRecord]{
 		source: all, sourceSpot: (*record).spot, storedSpot: storedSpot,
