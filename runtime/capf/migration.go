@@ -6,7 +6,6 @@ import "time"
 type MigrationRun struct {
 	ID        int64
 	Key       string // digest of sources, dialect and decisions: the same key changes nothing twice
-	Basis     string // digest of all that was decided: a run with the same goes on with what one before staged; empty: never
 	Dialect   string // path of the dialect file that was given; empty: built-in ones
 	Prefer    string // the choice for conflicts; empty for none
 	StartedAt time.Time
@@ -74,15 +73,6 @@ type StagedPhone struct {
 	// Changes is the Provenance's count for the phone that was planned with. The run is refused where it has grown
 	// since. 0: the phone as it is when it is staged.
 	Changes int64
-}
-
-// StagedRows says how far the staging of a run has come, in rows.
-type StagedRows struct {
-	Records   int
-	KeptLines int
-	Files     int
-	Phones    int
-	StartedAt time.Time // of the run that began to stage them
 }
 
 // Verdict is what a run makes of a record.

@@ -188,22 +188,6 @@ func changeColumns(p *planned) []any {
 	}
 }
 
-// inTransaction runs work between BEGIN IMMEDIATE and COMMIT.
-func inTransaction(statements *store.Statements, work func() error) error {
-	if _, err := statements.Exec(`BEGIN IMMEDIATE`); err != nil {
-		return err
-	}
-	err := work()
-	if err == nil {
-		_, err = statements.Exec(`COMMIT`)
-	}
-	if err != nil {
-		// After a full disk SQLite has rolled back by itself; then this fails, and there is nothing to undo.
-		_, _ = statements.Exec(`ROLLBACK`)
-	}
-	return err
-}
-
 // carryOut writes what is staged, and gives the highest ID that an operation had before.
 func carryOut(statements *store.Statements, change capf.ChangeContext) (highest int64, err error) {
 	if _, err := statements.First(store.Into(&highest), selectHighest); err != nil {

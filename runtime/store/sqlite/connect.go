@@ -17,7 +17,6 @@ const (
 	inspecting access = iota // looks at a file that may be anybody's, and must not change its mode
 	readOnly
 	readWrite
-	staging // writes what only a later commit makes visible
 )
 
 // connector opens connections; database/sql's own way needs a driver that is registered for the whole
@@ -42,11 +41,7 @@ func (c connector) Driver() driver.Driver { return c.driver }
 
 // connect gives a pool of so many connections, none of them open yet.
 func connect(options Options, access access, most int) *sql.DB {
-	hook := prepareConnection
-	if access == staging {
-		hook = prepareStaging
-	}
-	pool := sql.OpenDB(connector{driver: &sqlite3.SQLiteDriver{ConnectHook: hook}, dsn: dsn(options, access), inPlace: options.inPlace})
+	pool := sql.OpenDB(connector{driver: &sqlite3.SQLiteDriver{ConnectHook: prepareConnection}, dsn: dsn(options, access), inPlace: options.inPlace})
 	pool.SetMaxOpenConns(most)
 	pool.SetMaxIdleConns(most)
 	return pool
@@ -56,22 +51,6 @@ func connect(options Options, access access, most int) *sql.DB {
 // must not reach a file.
 func prepareConnection(connection *sqlite3.SQLiteConn) error {
 	_, err := connection.Exec("PRAGMA temp_store = MEMORY", []driver.Value{})
-	return err
-}
-
-// Every commit of a migration's rows need not reach the disk by itself: the one that makes them visible takes all
-// before it along, and what a power failure takes of rows that nobody sees is staged again. So a connection that stages
-// flushes nothing; another copies the WAL into the file beside it (checkpoint.go). It writes rows that belong together,
-// and takes them away: searching the phones for each operation that it removes would take hours. Words in columns are
-// looked at before (stagecheck.go).
-const stagingPragmas = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; " +
-	"PRAGMA cache_size = -4000"
-
-func prepareStaging(connection *sqlite3.SQLiteConn) error {
-	if err := prepareConnection(connection); err != nil {
-		return err
-	}
-	_, err := connection.Exec(stagingPragmas, []driver.Value{})
 	return err
 }
 

@@ -15,8 +15,7 @@ func (s *Store) Operations(ctx context.Context, device string) ([]capf.Operation
 	}
 	return store.Collect(s.reads, scanOperation, `SELECT id, device, revision, operation, auth_mode, key_size, completes_by, created_at,
 		created_by, ended_at, ended_by, ending, result, detail, serving, session_at, session_address, session_tls
-		FROM operations WHERE device = +?1 AND (run IS NULL OR run IN (SELECT id FROM migration_runs WHERE applied_at IS NOT NULL))
-		ORDER BY id DESC`, device)
+		FROM operations WHERE device = +?1 ORDER BY id DESC`, device)
 }
 
 func scanOperation(cursor store.Scanner) (capf.OperationRecord, error) {

@@ -111,16 +111,12 @@ func TestTablesAreStrict(t *testing.T) {
 func TestRunsGoByAnIndex(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "capf.db"), nil)
 	for query, want := range map[string][]string{
-		endByRun:           {"SEARCH operations USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)"},
-		endingsOfRun:       {"SEARCH s USING PRIMARY KEY (device>? AND device<?)", "SEARCH b USING PRIMARY KEY (run=? AND device=?)"},
-		phonesOfRun:        {"SEARCH b USING PRIMARY KEY (run=? AND device=?)", "attempts_device (device=?)"},
-		phoneOfRun:         {"SEARCH s USING PRIMARY KEY (device=?)", "SEARCH b USING PRIMARY KEY (run=? AND device=?)", "attempts_device (device=?)"},
-		attemptsOfRun:      {"attempts_unknown", "SEARCH s USING PRIMARY KEY (device=?)"},
-		pendingOfRun:       {"SEARCH operations USING INTEGER PRIMARY KEY (rowid=?)"},
-		selectOutdated:     {"SEARCH p USING PRIMARY KEY (device=?)"},
-		phoneBefore:        {"SEARCH s USING PRIMARY KEY (device=?)", "operations_pending (device=?)"},
-		endingOfPhone:      {"SEARCH s USING PRIMARY KEY (device=?)", "SEARCH b USING PRIMARY KEY (run=? AND device=?)"},
+		phonesBefore:       {"SEARCH p USING PRIMARY KEY (device=?)", "operations_pending (device=?)"},
 		wrongStringsBefore: {"SEARCH b USING PRIMARY KEY (run=? AND device=?)"},
+		endOfRun:           {"SEARCH operations USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH s USING PRIMARY KEY (device=?)"},
+		phonesOfRun:        {"SCAN s", "operations_device (device=?)", "attempts_device (device=?)"},
+		attemptsOfRun:      {"attempts_unknown", "SEARCH s USING PRIMARY KEY (device=?)"},
+		selectChanged:      {"SCAN s", "SEARCH p USING PRIMARY KEY (device=?)"},
 		clearBefore:        {"SEARCH phones_before USING PRIMARY KEY (run=? AND device=?)"},
 	} {
 		plan := queryPlan(t, s, query, 1, 2, "by", "z")

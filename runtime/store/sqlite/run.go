@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"capf/runtime/capf"
@@ -70,10 +71,7 @@ func scanRun(cursor store.Scanner) (run capf.MigrationRun, err error) {
 		return run, err
 	}
 	run.StartedAt, run.AppliedAt, run.RolledBackAt = store.Time(startedAt), store.Time(appliedAt), store.Time(rolledBackAt)
-	if err := json.Unmarshal(counts, &run.Counts); err != nil {
-		return run, err
-	}
-	return run, readDecisions(&run, decisions, missing)
+	return run, errors.Join(json.Unmarshal(counts, &run.Counts), json.Unmarshal(decisions, &run.Decisions), json.Unmarshal(missing, &run.Missing))
 }
 
 func scanSource(cursor store.Scanner) (source capf.MigrationSource, err error) {

@@ -20,8 +20,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -61,15 +59,9 @@ type Store struct {
 
 	readPool  *sql.DB
 	writePool *sql.DB // one connection for the writer
-	bulkPool  *sql.DB // one connection with temporary tables
-	stagePool *sql.DB // two connections for the rows of a migration that is not visible yet: one writes, one copies the WAL
+	bulkPool  *sql.DB // one connection with temporary tables, for large sets
 	reads     *store.Statements
 	writer    *store.Writer
-
-	loading     sync.Mutex
-	loader      *loader      // that has rows of a migration written; nil while there are none
-	checkpoints checkpoints  // while a migration is staged
-	turned      atomic.Int64 // when rows of it were last written, in nanoseconds since 1970
 }
 
 // Open opens a store. Without Create a missing one is CodeNotActivated. A schema that is newer than this
@@ -87,9 +79,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	}
 	s := &Store{path: options.Path, upgraded: upgraded, clock: options.Clock, random: rand.Reader}
 	options.inPlace = s.inPlace
-	s.readPool, s.writePool = connect(options, readOnly, readers), connect(options, readWrite, 1)
-	s.bulkPool, s.stagePool = connect(options, readWrite, 1), connect(options, staging, 2)
-	s.checkpoints.pool = s.stagePool
+	s.readPool, s.writePool, s.bulkPool = connect(options, readOnly, readers), connect(options, readWrite, 1), connect(options, readWrite, 1)
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(s.classify(err), s.closePools())
 	}
@@ -117,8 +107,7 @@ func (s *Store) start(ctx context.Context) error {
 // Close ends what is being written and closes the file.
 func (s *Store) Close() error {
 	var failures *multierror.Error
-	s.checkpoints.end()
-	failures = multierror.Append(failures, s.endLoading(), s.writer.Close(), s.reads.Close(), s.closePools())
+	failures = multierror.Append(failures, s.writer.Close(), s.reads.Close(), s.closePools())
 	if err := failures.ErrorOrNil(); err != nil {
 		return s.classify(fmt.Errorf("close the store %s: %w", s.path, err))
 	}
@@ -126,7 +115,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) closePools() error {
-	return errors.Join(s.readPool.Close(), s.writePool.Close(), s.bulkPool.Close(), s.stagePool.Close())
+	return errors.Join(s.readPool.Close(), s.writePool.Close(), s.bulkPool.Close())
 }
 
 // now is the time in whole seconds, as the columns hold it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func addedRecords(from, count int) []storetest.Planned {
 
 func stageRun(t testing.TB, s *Store, key string, records []storetest.Planned) int64 {
 	t.Helper()
-	id, err := s.BeginRun(t.Context(), capf.MigrationRun{Key: key, Basis: key, By: "tester", Counts: capf.MigrationCounts{Pending: len(records) / 10}})
+	id, err := s.BeginRun(t.Context(), capf.MigrationRun{Key: key, By: "tester"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func stageRun(t testing.TB, s *Store, key string, records []storetest.Planned) i
 }
 
 // TestServiceBesideRun has sessions begin operations all the while that runs are staged and applied, through a store of
-// their own as the service has: each is carried out, also when the table of the phones is another one after the run.
+// their own as the service has: each is carried out.
 func TestServiceBesideRun(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "capf.db")
 	s, service := openAt(t, path, nil), openAt(t, path, nil)
@@ -80,7 +81,7 @@ func TestServiceBesideRun(t *testing.T) {
 	checkWhole(t, s)
 }
 
-// checkWhole has SQLite look at the file, and at what refers to what: staging does not have that looked at.
+// checkWhole has SQLite look at the file, and at what refers to what.
 func checkWhole(t *testing.T, s *Store) {
 	t.Helper()
 	for pragma, want := range map[string]string{"integrity_check": "ok", "foreign_key_check": ""} {
@@ -107,46 +108,6 @@ func checkWhole(t *testing.T, s *Store) {
 	}
 }
 
-// TestStagedUnderOlderSchema: a later schema of the phones is not what was staged with.
-func TestStagedUnderOlderSchema(t *testing.T) {
-	s := open(t)
-	id := stageRun(t, s, "key", addedRecords(0, 3))
-	if _, err := s.bulkPool.Exec(`ALTER TABLE phones ADD COLUMN later TEXT NOT NULL DEFAULT ''`); err != nil {
-		t.Fatal(err)
-	}
-	next := stageRun(t, s, "key", addedRecords(0, 3))
-	if next == id {
-		t.Fatal("the run goes on with the table of an older schema")
-	}
-	if err := s.ApplyRun(t.Context(), next, capf.MigrationCounts{}); err != nil {
-		t.Fatal(err)
-	}
-	var later string
-	if err := s.readPool.QueryRow(`SELECT group_concat(later, '-') FROM phones`).Scan(&later); err != nil || later != "--" {
-		t.Errorf("column %q, %v", later, err)
-	}
-	checkWhole(t, s)
-}
-
-// TestSchemaStays: after runs in both ways the phones have the schema that they began with.
-func TestSchemaStays(t *testing.T) {
-	s := open(t)
-	before, _, err := nextSchema(s.reads)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for run, count := range []int{5, 2, 20} {
-		id := stageRun(t, s, fmt.Sprint(run), addedRecords(100*run, count))
-		if err := s.ApplyRun(t.Context(), id, capf.MigrationCounts{}); err != nil {
-			t.Fatal(err)
-		}
-		after, left, err := nextSchema(s.reads)
-		if err != nil || after != before || left != "" {
-			t.Errorf("schema %s, left %q, %v; want %s", after, left, err, before)
-		}
-	}
-}
-
 // TestNothingOfRunsIsLeft looks into the tables that only staging uses.
 func TestNothingOfRunsIsLeft(t *testing.T) {
 	s := open(t)
@@ -159,9 +120,8 @@ func TestNothingOfRunsIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	for query, want := range map[string]int{
-		`SELECT count(*) FROM staged_operations`: 0, `SELECT count(*) FROM staged_phones`: 0, `SELECT count(*) FROM operations`: 30,
+		`SELECT count(*) FROM staged_phones`: 0, `SELECT count(*) FROM operations`: 30,
 		`SELECT count(*) FROM import_records`: 30, `SELECT count(*) FROM migration_runs`: 1,
-		`SELECT count(*) FROM sqlite_schema WHERE name = 'phones_next'`: 0,
 	} {
 		var got int
 		if _, err := s.reads.First(store.Into(&got), query); err != nil || got != want {
@@ -170,56 +130,59 @@ func TestNothingOfRunsIsLeft(t *testing.T) {
 	}
 }
 
-// BenchmarkStageRun stages many new phones and makes them visible, and reports for how long the one transaction has the
-// write lock that makes them visible, but for the flush.
-func BenchmarkStageRun(b *testing.B) {
-	const phones = 100_000
+// TestStagedAsGiven: each phone has what was given, in whichever transaction it was staged.
+func TestStagedAsGiven(t *testing.T) {
+	s := open(t)
+	const phones = 2*rowsAtOnce + 37
 	records := addedRecords(0, phones)
-	for b.Loop() {
-		s := open(b)
-		id := stageRun(b, s, "key", records)
-		added, err := s.prepareApply(b.Context(), id)
-		if err != nil {
-			b.Fatal(err)
+	for n := range records {
+		phone, last := records[n].Phone, records[n].Phone.Last
+		phone.Description, last.Detail = fmt.Sprint("Desk ", n), fmt.Sprint("detail ", n)
+		if n%3 == 0 {
+			phone.AuthMode, last.AuthMode = capf.AuthByLSC, capf.AuthByLSC
 		}
-		begin := time.Now()
-		err = s.writer.Do(b.Context(), func(tx *store.Statements) error { return added.show(tx, begin.Unix()) })
-		if err != nil {
-			b.Fatal(err)
+		if n%5 == 0 {
+			phone.KeySize = capf.RSA2048
 		}
-		b.ReportMetric(float64(time.Since(begin).Microseconds())/1000, "show-ms")
+		if n%7 == 0 {
+			phone.Last = nil
+		}
+		records[n].Raw = fmt.Appendf(nil, "line %d", n)
 	}
+	if err := s.ApplyRun(t.Context(), stageRun(t, s, "key", records), capf.MigrationCounts{}); err != nil {
+		t.Fatal(err)
+	}
+	for n, record := range records {
+		var got [6]string
+		_, err := s.reads.First(store.Into(&got[0], &got[1], &got[2], &got[3], &got[4], &got[5]), `SELECT p.description, p.auth_mode, p.key_size, r.raw,
+			coalesce(o.detail, 'none'), coalesce(o.auth_mode, 'none') FROM phones p JOIN import_records r ON r.id = p.imported
+			LEFT JOIN operations o ON o.id = p.last_operation WHERE p.device = +?1`, record.Device)
+		phone := record.Phone
+		expected := [6]string{phone.Description, string(phone.AuthMode), string(phone.KeySize), string(record.Raw), "none", "none"}
+		if phone.Last != nil {
+			expected[4], expected[5] = phone.Last.Detail, string(phone.Last.AuthMode)
+		}
+		if err != nil || got != expected {
+			t.Errorf("row %d is %q, %v; want %q", n, got, err, expected)
+		}
+	}
+	checkWhole(t, s)
 }
 
-// TestCheckpoints: whoever writes much has the WAL copied beside, waits for it once it is long, and leaves nothing in it.
-func TestCheckpoints(t *testing.T) {
+// TestBatchIsWhole: of a batch that cannot be written nothing is, and it can be staged once more without what was wrong.
+func TestBatchIsWhole(t *testing.T) {
 	s := open(t)
-	s.checkpoints.end() // of nothing
-	left := func() (pages, copied int) {
-		var busy int
-		if err := s.bulkPool.QueryRow(`PRAGMA wal_checkpoint(NOOP)`).Scan(&busy, &pages, &copied); err != nil {
-			t.Fatal(err)
+	id := stageRun(t, s, "key", nil)
+	records := addedRecords(0, 10)
+	bad := slices.Clone(records)
+	bad[8].Verdict = "new?"
+	wantCode(t, storetest.Stage(t.Context(), s, id, bad), capf.CodeConflict, "refuses")
+	if err := storetest.Stage(t.Context(), s, id, records); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"import_records", "staged_phones"} {
+		if rows := texts(t, s.readPool, `SELECT count(*) || '' FROM `+table); rows[0] != "10" {
+			t.Errorf("%s has %s rows, not 10", table, rows[0])
 		}
-		return pages, copied
 	}
-	stageRun(t, s, "key", addedRecords(0, 500))
-	if pages, copied := left(); pages == 0 || copied == pages {
-		t.Errorf("of %d pages %d are copied while little was written", pages, copied)
-	}
-	s.checkpoints.length.Store(longWAL + 1)
-	s.checkpoints.written()
-	if pages, copied := left(); copied != pages || s.checkpoints.length.Load() != 0 {
-		t.Errorf("of %d pages of a long WAL %d are copied", pages, copied)
-	}
-	stageRun(t, s, "other", addedRecords(0, 500))
-	for range 3 * checkpointEvery {
-		s.checkpoints.written()
-	}
-	s.checkpoints.end()
-	if pages, copied := left(); copied != pages {
-		t.Errorf("of %d pages %d are copied in the end", pages, copied)
-	}
-	stageRun(t, s, "key", addedRecords(0, 5)) // begins anew
-	s.checkpoints.end()
-	s.checkpoints.end()
 }

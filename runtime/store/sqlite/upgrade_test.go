@@ -76,7 +76,10 @@ func tableRows(t *testing.T, path string, of map[string][]string) (rows map[stri
 		columns = map[string][]string{}
 		// What was staged and not applied is staged again after an upgrade.
 		found := texts(t, pool, `SELECT t.name || ' ' || c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c
-			WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name NOT IN ('goose_db_version', 'staged_phones')`)
+			WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' 
+				AND t.name NOT IN ('goose_db_version', 'staged_phones', 'staged_operations', 'staged_endings')
+				AND NOT (t.name = 'operations' AND c.name = 'run')
+				AND NOT (t.name = 'migration_runs' AND c.name IN ('basis', 'reserved_from', 'reserved_to'))`)
 		for _, one := range found {
 			table, column, _ := strings.Cut(one, " ")
 			columns[table] = append(columns[table], "quote("+column+")")

@@ -17,18 +17,13 @@ type Planned struct {
 
 // Stager takes the rows of a run.
 type Stager interface {
-	Staged(ctx context.Context, run int64) (capf.StagedRows, error)
 	StageRecords(ctx context.Context, run int64, records []capf.ImportRecord) error
 	StagePhones(ctx context.Context, run int64, phones []capf.StagedPhone) error
 }
 
 // Stage stages all that a run has planned as a migration does: the records, then the phones in the order of their
-// devices, each behind what is staged of them already.
+// devices.
 func Stage(ctx context.Context, store Stager, run int64, rows []Planned) error {
-	before, err := store.Staged(ctx, run)
-	if err != nil {
-		return err
-	}
 	records, phones := make([]capf.ImportRecord, len(rows)), []capf.StagedPhone{}
 	for n, row := range rows {
 		records[n] = row.ImportRecord
@@ -37,8 +32,8 @@ func Stage(ctx context.Context, store Stager, run int64, rows []Planned) error {
 		}
 	}
 	slices.SortStableFunc(phones, func(a, b capf.StagedPhone) int { return strings.Compare(a.Phone.Device, b.Phone.Device) })
-	if err := store.StageRecords(ctx, run, records[before.Records:]); err != nil {
+	if err := store.StageRecords(ctx, run, records); err != nil {
 		return err
 	}
-	return store.StagePhones(ctx, run, phones[before.Phones:])
+	return store.StagePhones(ctx, run, phones)
 }

@@ -9,97 +9,54 @@ import (
 )
 
 var stagingTests = map[string]func(*suite){
-	"a run goes on behind what was staged":              stagingGoesOn,
-	"other decisions begin anew":                        stagingAnew,
-	"a run that was rolled back under begins anew":      stagingAfterRollback,
-	"deadlines count from when a late run is applied":   stagingLate,
+	"a run that is begun again begins anew":             stagingAnew,
+	"a run may be applied long after it was staged":     stagingLate,
 	"phones may come after their records":               stagingPhones,
 	"new phones come beside few and beside many":        stagingBeside,
 	"operations that are staged are nobody's":           stagingHidden,
+	"a word that the store does not know is refused":    stagingWords,
 	"who calls before the run is known to it after":     stagingAttempts,
-	"IDs that are set aside are not given to others":    stagingReserved,
+	"a person may set operations between the batches":   stagingBetween,
 	"phones are told by the records of a run":           stagingTaken,
 	"more is cleared away than goes into a transaction": stagingClearsMany,
 }
 
-// resume begins a run with a basis, which may be one that goes on.
-func (s *suite) resume(key, basis string, pending int) int64 {
-	s.t.Helper()
-	id, err := s.BeginRun(s.ctx, capf.MigrationRun{Key: key, Basis: basis, StartedAt: s.clock.Now(), By: runner,
-		Sources: []capf.MigrationSource{{Machine: "pub", Path: "/old/" + basis}}, Counts: capf.MigrationCounts{Pending: pending}})
-	s.must(err)
-	return id
-}
-
-func (s *suite) staged(run int64) capf.StagedRows {
-	s.t.Helper()
-	rows, err := s.Staged(s.ctx, run)
-	s.must(err)
-	return rows
-}
-
-func stagingGoesOn(s *suite) {
-	id := s.resume("key", "basis", 1)
-	s.equal("rows of a run that begins", s.staged(id), capf.StagedRows{StartedAt: Start})
-	history := record(device(1), capf.VerdictHistory, nil)
-	s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{history.ImportRecord,
-		record(device(1), capf.VerdictNew, nil).ImportRecord, record(device(2), capf.VerdictNew, nil).ImportRecord}))
-	s.must(s.StageKept(s.ctx, id, []capf.KeptLine{{Machine: "pub", File: "f", Line: 1, Bytes: []byte("x"), SHA256: "x", Reason: "r"}}))
-	s.must(s.StageFiles(s.ctx, id, legacyFiles(newIssuer(s.t, "CAPF-1"))))
-	s.must(s.StagePhones(s.ctx, id, []capf.StagedPhone{{Record: 2, Verdict: capf.VerdictNew, Phone: *legacyPhone(device(1), capf.EndingNone)}}))
-
-	s.clock.Advance(time.Minute)
-	s.equal("run that goes on", s.resume("key", "basis", 1), id)
-	s.equal("rows", s.staged(id), capf.StagedRows{Records: 3, KeptLines: 1, Files: 2, Phones: 1, StartedAt: Start})
-	s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{record(device(3), capf.VerdictUnchanged, nil).ImportRecord}))
-	s.must(s.StagePhones(s.ctx, id, []capf.StagedPhone{{Record: 3, Verdict: capf.VerdictNew, Phone: *legacyPhone(device(2), capf.EndingSuccess)}}))
-	s.must(s.ApplyRun(s.ctx, id, capf.MigrationCounts{Records: 4}))
-	s.equal("phones", s.names(capf.PhoneFilter{}), []string{device(1), device(2)})
-	s.equal("string", s.phone(device(1)).AuthString.Reveal(), "0042")
-	s.equal("record of the phone", s.provenances()[device(1)].Imported.Verdict, capf.VerdictNew)
-	s.equal("deadline", s.phone(device(1)).Last.CompletesBy, Start.AddDate(0, 0, 10))
-	run, err := s.Run(s.ctx, id)
-	s.must(err)
-	s.equal("sources", run.Sources, []capf.MigrationSource{{Machine: "pub", Path: "/old/basis"}})
-	_, err = s.Staged(s.ctx, id)
-	s.wantCode(err, capf.CodeConflict)
-}
-
+// stagingAnew begins a run while one with the same key, or another, is staged in part: nothing of that is left.
 func stagingAnew(s *suite) {
-	for number, test := range []struct{ key, basis, then, thenBasis string }{
-		{"key", "basis", "key", "other"}, {"key", "basis", "other", "basis"}, {"key", "", "key", ""},
-	} {
-		id := s.resume(test.key, test.basis, 0)
+	for number, then := range []string{"key", "another"} {
+		id := s.begin([]string{"key", "other"}[number])
 		s.must(Stage(s.ctx, s, id, []Planned{record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone))}))
-		next := s.resume(test.then, test.thenBasis, 0)
-		if next == id || s.staged(next) != (capf.StagedRows{StartedAt: Start}) {
-			s.t.Errorf("%d: run %d goes on after %d with %+v", number, next, id, s.staged(next))
-		}
-		_, err := s.Staged(s.ctx, id)
-		s.wantCode(err, capf.CodeConflict)
-		s.wantCode(s.StagePhones(s.ctx, id, []capf.StagedPhone{{Record: 1, Verdict: capf.VerdictNew, Phone: *legacyPhone(device(2), capf.EndingNone)}}), capf.CodeConflict)
+		s.must(s.StageKept(s.ctx, id, []capf.KeptLine{{Machine: "pub", File: "f", Line: 1, Bytes: []byte("x"), SHA256: "x", Reason: "r"}}))
+		s.must(s.StageFiles(s.ctx, id, legacyFiles(newIssuer(s.t, "CAPF-1"))))
+		s.must(s.StageParameters(s.ctx, id, map[string]string{capf.ParamValidity: "3"}))
+		next := s.begin(then)
+		staged := []capf.StagedPhone{{Record: 1, Verdict: capf.VerdictNew, Phone: *legacyPhone(device(2), capf.EndingNone)}}
+		s.wantCode(s.StagePhones(s.ctx, id, staged), capf.CodeConflict)
+		s.wantCode(s.ApplyRun(s.ctx, id, capf.MigrationCounts{}), capf.CodeConflict)
+		name := device(10 + number)
+		s.must(Stage(s.ctx, s, next, []Planned{record(name, capf.VerdictNew, legacyPhone(name, capf.EndingNone))}))
+		s.must(s.ApplyRun(s.ctx, next, capf.MigrationCounts{}))
+		s.equal("phones", s.names(capf.PhoneFilter{}), []string{name})
+		s.equal("records", len(collect(s, func(yield func(capf.ImportRecord) error) error { return s.ImportRecords(s.ctx, next, yield) })), 1)
+		s.equal("kept lines", len(collect(s, func(yield func(capf.KeptLine) error) error { return s.KeptLines(s.ctx, next, yield) })), 0)
+		s.equal("files", len(collect(s, func(yield func(capf.LegacyFile) error) error { return s.LegacyFiles(s.ctx, next, yield) })), 0)
+		anchors, err := s.Anchors(s.ctx, "")
+		s.must(err)
+		parameters, err := s.Parameters(s.ctx)
+		s.must(err)
+		s.equal("anchors and parameters", len(anchors)+len(parameters), 0)
+		s.must(s.RemovePhones(s.ctx, []string{name}, actor))
 	}
 }
 
-func stagingAfterRollback(s *suite) {
-	first := s.run("first", record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingSuccess)))
-	id := s.resume("key", "basis", 0)
-	_, err := s.RollBackRun(s.ctx, first, actor)
-	s.must(err)
-	if next := s.resume("key", "basis", 0); next == id {
-		s.t.Error("a run goes on that was planned with what is no more")
-	}
-}
-
+// stagingLate applies a run whose operation is late by then: it is the phone's, and expired.
 func stagingLate(s *suite) {
-	id := s.resume("key", "basis", 1)
-	s.must(Stage(s.ctx, s, id, []Planned{record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone))}))
+	id := s.stage("key", record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone)))
 	s.clock.Advance(20 * 24 * time.Hour)
-	s.equal("run", s.resume("key", "basis", 1), id)
 	s.must(s.ApplyRun(s.ctx, id, capf.MigrationCounts{}))
 	last := s.phone(device(1)).Last
-	s.equal("deadline", last.CompletesBy, s.clock.Now().AddDate(0, 0, 10))
-	s.equal("status", last.Status(s.clock.Now(), ""), capf.StatusPending)
+	s.equal("deadline", last.CompletesBy, Start.AddDate(0, 0, 10))
+	s.equal("status", last.Status(s.clock.Now(), ""), capf.StatusExpired)
 }
 
 func stagingPhones(s *suite) {
@@ -120,7 +77,7 @@ func stagingPhones(s *suite) {
 	}
 }
 
-// stagingBeside adds phones to a store that has fewer, and to one that has more: that goes two ways.
+// stagingBeside adds phones to a store that has fewer, and to one that has more.
 func stagingBeside(s *suite) {
 	known := 0
 	for number, added := range []int{3, 5, 2, 20, 1} {
@@ -174,15 +131,48 @@ func stagingAttempts(s *suite) {
 	s.equal("result of a later attempt", s.phone(device(1)).LastResult, given(capf.ResultTimedOut))
 }
 
-func stagingReserved(s *suite) {
-	id := s.resume("key", "basis", 2)
+// stagingWords has each column of a run in turn say what is no word of it: the run is refused, there or in the end.
+func stagingWords(s *suite) {
+	for what, spoil := range map[string]func(*Planned){
+		"verdict":                   func(p *Planned) { p.Verdict = "new?" },
+		"authentication mode":       func(p *Planned) { p.Phone.AuthMode = "Null-String" },
+		"key size":                  func(p *Planned) { p.Phone.KeySize = "1025" },
+		"no key size":               func(p *Planned) { p.Phone.KeySize = "" },
+		"security mode":             func(p *Planned) { p.Phone.SecurityMode = "open" },
+		"LSC":                       func(p *Planned) { p.Phone.LSCKnown = capf.LSCExpired },
+		"MIC":                       func(p *Planned) { p.Phone.MIC = "perhaps" },
+		"operation":                 func(p *Planned) { p.Phone.Last.Operation = capf.OperationNone },
+		"mode of the operation":     func(p *Planned) { p.Phone.Last.AuthMode = "" },
+		"key size of the operation": func(p *Planned) { p.Phone.Last.KeySize = "P256" },
+		"ending":                    func(p *Planned) { p.Phone.Last.Ending = "gone" },
+		"pending and ended":         func(p *Planned) { p.Phone.Last.Ending, p.Phone.Last.EndedAt = capf.EndingNone, Start },
+		"an operation of nobody":    func(p *Planned) { p.Phone.Last.Ref.ID = 4711 },
+	} {
+		good, bad := record(device(1), capf.VerdictNew, legacyPhone(device(1), capf.EndingNone)), record(device(2), capf.VerdictNew, legacyPhone(device(2), capf.EndingNone))
+		spoil(&bad)
+		id := s.begin("key")
+		err := Stage(s.ctx, s, id, []Planned{good, bad})
+		if err == nil {
+			err = s.ApplyRun(s.ctx, id, capf.MigrationCounts{})
+		}
+		if !capf.HasCode(err, capf.CodeConflict) {
+			s.t.Errorf("%s: %v", what, err)
+		}
+		s.nothingOf(id)
+	}
+}
+
+func stagingBetween(s *suite) {
+	id := s.begin("key")
 	var records []Planned
-	for n := 1; n <= 4; n++ { // more than were set aside
+	for n := 1; n <= 4; n++ {
 		records = append(records, record(device(n), capf.VerdictNew, legacyPhone(device(n), capf.EndingNone)))
 	}
-	s.must(Stage(s.ctx, s, id, records[:1]))
+	s.must(Stage(s.ctx, s, id, records[:2]))
 	between := s.pend(device(9), capf.OperationInstall)
-	s.must(Stage(s.ctx, s, id, records))
+	s.must(s.StageRecords(s.ctx, id, []capf.ImportRecord{records[2].ImportRecord, records[3].ImportRecord}))
+	s.must(s.StagePhones(s.ctx, id, []capf.StagedPhone{{Record: 3, Verdict: capf.VerdictNew, Phone: *records[2].Phone},
+		{Record: 4, Verdict: capf.VerdictNew, Phone: *records[3].Phone}}))
 	s.must(s.ApplyRun(s.ctx, id, capf.MigrationCounts{}))
 	s.equal("operation of before", s.phone(device(9)), between)
 	seen := map[int64]bool{}

@@ -83,7 +83,6 @@ type Migration interface {
 	TakenPhones(ctx context.Context, run int64, yield func(capf.TakenPhone) error) error
 	TakenParameters(ctx context.Context, run int64) ([]capf.TakenParameter, error)
 	BeginRun(ctx context.Context, run capf.MigrationRun) (int64, error)
-	Staged(ctx context.Context, run int64) (capf.StagedRows, error)
 	StagePhones(ctx context.Context, run int64, phones []capf.StagedPhone) error
 	StageRecords(ctx context.Context, run int64, records []capf.ImportRecord) error
 	StageKept(ctx context.Context, run int64, lines []capf.KeptLine) error
