@@ -32,8 +32,8 @@ var killPoints = []killPoint{
 	{"it has begun", `SELECT count(*) FROM migration_runs`},
 	{"records are staged", `SELECT count(*) > 100 FROM import_records`},
 	{"most records are staged", `SELECT count(*) > %d FROM import_records`},
-	{"phones are staged", `SELECT count(*) > 100 FROM phones_next`},
-	{"most phones are staged", `SELECT count(*) > %d FROM phones_next`},
+	{"phones are staged", `SELECT count(*) > 100 FROM staged_phones`},
+	{"most phones are staged", `SELECT count(*) > %d FROM staged_phones`},
 	{"certificates are staged", `SELECT count(*) > 0 FROM legacy_files`},
 	{"all is staged", `SELECT count(*) > 0 FROM legacy_files WHERE use = 'anchor'`},
 }

@@ -126,7 +126,7 @@ func BenchmarkIdentifyKeys(b *testing.B) {
 			SELECT printf('SEP%%012X', i), kind, state, source, serial, subject, issuer, not_before, not_after, der, hex(randomblob(32)), hex(randomblob(32)), recorded_at, revoke_reason
 			FROM n, certificates WHERE id = 1`, phones-1))
 		b.StartTimer()
-		if err := migrateSchema(b.Context(), Options{Path: path}); err != nil {
+		if err := migrateSchema(b.Context(), Options{Path: path}, keysByIdentity-1, keysByIdentity); err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()

@@ -24,7 +24,20 @@ type schema struct {
 	empty       bool
 	application int64
 	version     int64
-	mark        int64 // see upgrade
+	mark        int64 // user_version, see way
+}
+
+// A file that is between two schemas says so in SQLite's user version: where it comes from, above this bit, and where it
+// goes to. It comes from 0 while it is made.
+const markShift = 16
+
+// way gives that; 0 and 0 for a file that is not under way.
+func (s schema) way() (from, to int64) { return s.mark >> markShift, s.mark & (1<<markShift - 1) }
+
+// isStore tells whether the making of a store ever came to its end.
+func (s schema) isStore() bool {
+	from, to := s.way()
+	return s.version != 0 && (from != 0 || s.version >= to)
 }
 
 // prepare sees that the file is a store with the schema that this program knows, and makes it so where
@@ -55,14 +68,13 @@ func prepare(ctx context.Context, options Options) (*Upgrade, error) {
 		return nil, newerSchema(options.Path, found.version, known)
 	case found.version == known:
 		return nil, nil
-	case found.version == 0 && !options.Create:
+	case !found.isStore() && !options.Create:
 		return nil, missing(options.Path)
-	case found.version != 0 && !options.Upgrade:
+	case !found.isStore():
+		return nil, classify(options.Path, migrateSchema(ctx, options, 0, known))
+	case !options.Upgrade:
 		return nil, &capf.Error{Code: capf.CodeRefused, Hint: "`capf init` (with --from too) or `capf migrate run` upgrades it, after a copy",
 			Message: fmt.Sprintf("the store %s has schema %d; this program needs %d", options.Path, found.version, known)}
-	}
-	if found.version == 0 {
-		return nil, classify(options.Path, migrateSchema(ctx, options))
 	}
 	return upgrade(ctx, options, found, known)
 }
@@ -91,13 +103,20 @@ func inspect(ctx context.Context, options Options) (found schema, err error) {
 	return found, err
 }
 
-// migrateSchema brings the schema up to date. The mark comes first: a file that was left half made is
-// then still known as ours.
-func migrateSchema(ctx context.Context, options Options) (err error) {
+// migrateSchema brings the schema up to date, each step in a transaction of its own. The marks come first: a file that was
+// left half made is then still known as ours, and as what it is.
+func migrateSchema(ctx context.Context, options Options, from, to int64) (err error) {
 	pool := connect(options, readWrite, 1)
 	defer func() { err = errors.Join(err, pool.Close()) }()
-	if _, err := pool.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+	marks := fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", from<<markShift|to, applicationID)
+	if _, err := pool.ExecContext(ctx, marks); err != nil {
 		return err
+	}
+	// Before the schema: a store of the newest one is not looked at again.
+	if 0 < from && from < wipesSince {
+		if err := wipeFree(ctx, pool); err != nil {
+			return fmt.Errorf("overwrite the free pages of %s: %w", options.Path, err)
+		}
 	}
 	provider, err := newProvider(pool)
 	if err != nil {
@@ -106,7 +125,8 @@ func migrateSchema(ctx context.Context, options Options) (err error) {
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("bring the schema of %s up to date: %w", options.Path, err)
 	}
-	return nil
+	_, err = pool.ExecContext(ctx, "PRAGMA user_version = 0")
+	return err
 }
 
 // newProvider wants a pool of one connection.

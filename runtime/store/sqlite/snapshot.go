@@ -76,7 +76,7 @@ func schemaOf(ctx context.Context, options Options) (int64, error) {
 	switch {
 	case !found.empty && found.application != applicationID:
 		return 0, notAStore(options.Path, nil)
-	case found.version == 0:
+	case !found.isStore():
 		return 0, missing(options.Path)
 	case found.version > known:
 		return 0, newerSchema(options.Path, found.version, known)

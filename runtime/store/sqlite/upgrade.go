@@ -30,7 +30,7 @@ func upgrade(ctx context.Context, options Options, found schema, to int64) (_ *U
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	done := &Upgrade{From: found.version, To: to}
-	if from, of := found.upgrade(); of == to && checkCopy(ctx, copyName(options, from), from) == nil {
+	if from, of := found.way(); of == to && checkCopy(ctx, copyName(options, from), from) == nil {
 		done.From, done.Copy = from, copyName(options, from)
 	} else {
 		done.Copy = copyName(options, found.version)
@@ -38,7 +38,7 @@ func upgrade(ctx context.Context, options Options, found schema, to int64) (_ *U
 			return nil, err
 		}
 	}
-	if err := migrateMarked(ctx, options, done); err != nil {
+	if err := migrateSchema(ctx, options, done.From, to); err != nil {
 		return nil, inPart(ctx, options, done, err)
 	}
 	return done, nil
@@ -46,38 +46,6 @@ func upgrade(ctx context.Context, options Options, found schema, to int64) (_ *U
 
 func copyName(options Options, version int64) string {
 	return fmt.Sprintf("%s.schema-%d", options.Path, version)
-}
-
-// upgradeShift is where the schema that an upgrade begins with stands in SQLite's user version; below is where it ends.
-const upgradeShift = 16
-
-// upgrade tells between which schemas an upgrade was begun that was not ended; 0 and 0 for none.
-func (s schema) upgrade() (from, to int64) {
-	return s.mark >> upgradeShift, s.mark & (1<<upgradeShift - 1)
-}
-
-// migrateMarked has the file tell, for as long as it is between schemas, which upgrade that is.
-func migrateMarked(ctx context.Context, options Options, of *Upgrade) error {
-	if err := setMark(ctx, options, of.From<<upgradeShift|of.To); err != nil {
-		return err
-	}
-	// Before the schema: a store of the newest one is not looked at again.
-	if of.From < wipesSince {
-		if err := wipeFree(ctx, options); err != nil {
-			return err
-		}
-	}
-	if err := migrateSchema(ctx, options); err != nil {
-		return err
-	}
-	return setMark(ctx, options, 0)
-}
-
-func setMark(ctx context.Context, options Options, mark int64) (err error) {
-	pool := connect(options, readWrite, 1)
-	defer func() { err = errors.Join(err, pool.Close()) }()
-	_, err = pool.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", mark))
-	return err
 }
 
 // inPart says what has become of a store whose upgrade failed: each step of the schema is a transaction of its own.

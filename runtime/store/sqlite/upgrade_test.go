@@ -342,8 +342,93 @@ func TestMarkOfAnotherUpgrade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "capf.db")
 	older(t, path, 9)
 	older(t, path+".schema-8", 8)
-	execute(t, path, fmt.Sprintf(`PRAGMA user_version = %d`, 8<<upgradeShift|10))
+	execute(t, path, fmt.Sprintf(`PRAGMA user_version = %d`, 8<<markShift|10))
 	if copied := upgraded(t, path, 9); copied != path+".schema-9" {
 		t.Errorf("the copy is %s", copied)
 	}
+}
+
+// TestCreationIsCut has the making of a store fail after each step of its schema, as a kill there would leave it: there is no
+// store yet, and the next program that makes one finishes it, without a copy of what never was.
+func TestCreationIsCut(t *testing.T) {
+	known, err := knownVersion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version := range known {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "capf.db")
+			atVersion(t, path, 0)
+			execute(t, path, fmt.Sprintf(`CREATE TRIGGER cut BEFORE INSERT ON goose_db_version WHEN new.version_id > %d BEGIN SELECT raise(ABORT, 'cut'); END`, version))
+			if _, err := Open(t.Context(), Options{Path: path, Create: true, Upgrade: true}); err == nil {
+				t.Fatal("the store was made in spite of the cut")
+			}
+			if found, err := inspect(t.Context(), Options{Path: path}); err != nil || found.version != version {
+				t.Fatalf("what is there has schema %d, %v", found.version, err)
+			}
+			_, err := Open(t.Context(), Options{Path: path, Upgrade: true})
+			wantCode(t, err, capf.CodeNotActivated, "no store at")
+			_, err = CheckFile(t.Context(), path)
+			wantCode(t, err, capf.CodeNotActivated, "no store at")
+			execute(t, path, `DROP TRIGGER cut`)
+			s, err := Open(t.Context(), Options{Path: path, Create: true, Upgrade: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Upgraded() != nil {
+				t.Errorf("the store is called upgraded: %+v", s.Upgraded())
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if copies, err := filepath.Glob(path + ".schema-*"); err != nil || len(copies) > 0 {
+				t.Errorf("copies are left: %v, %v", copies, err)
+			}
+			if found, err := inspect(t.Context(), Options{Path: path}); err != nil || found.version != known || found.mark != 0 {
+				t.Errorf("the store is %+v, %v", found, err)
+			}
+		})
+	}
+}
+
+// TestUpgradeOfStagedRun: what an earlier capf had staged and not applied, in a table beside the phones and among the
+// operations, is gone after an upgrade, its strings too, and the next run stages anew.
+func TestUpgradeOfStagedRun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "capf.db")
+	const version, digits, added, changed = 19, "73104711", "SEP00000000000A", "SEP000000000001"
+	older(t, path, version)
+	operation := `INSERT INTO operations (run, revision, device, operation, auth_mode, key_size, completes_by, created_at, created_by, ended_at, ended_by, ending, result, detail, serving)
+		VALUES (2, 0, '%s', 'install', 'authentication-string', '1024', 1900000000, 7, 'older', NULL, '', 'withdrawn', NULL, '', '')`
+	execute(t, path, fmt.Sprintf(operation, added), fmt.Sprintf(operation, changed),
+		`INSERT INTO staged_operations (id) SELECT id FROM operations WHERE run = 2`,
+		`CREATE TABLE phones_next AS SELECT * FROM phones`,
+		fmt.Sprintf(`UPDATE phones_next SET device = '%s', auth_string = '%s', last_operation = (SELECT id FROM operations WHERE device = '%[1]s')`, added, digits),
+		fmt.Sprintf(`INSERT INTO staged_phones (device, run, record, expected, description, auth_mode, auth_string, key_size, security_mode, result, last_operation, replaces)
+			SELECT device, 2, 1, changes, 'x', auth_mode, '%s', key_size, security_mode, NULL, last_operation, 1 FROM phones`, digits),
+		`INSERT INTO staged_endings (id, ending) VALUES (1, 'replaced')`,
+		`INSERT INTO phones_before (run, device, record, description, auth_mode, auth_string, key_size, security_mode, result_mark)
+			SELECT 2, device, 1, description, auth_mode, auth_string, key_size, security_mode, 0 FROM phones`,
+		`INSERT INTO import_records (run, device, machine, file, line, digest, raw, time, verdict) VALUES (2, 'SEP00000000000A', 'pub', 'f', 1, 'd', x'00ff', '', 'new')`)
+	upgraded(t, path, version)
+	s := openAt(t, path, nil)
+	if strings.Contains(fileOf(t, s), digits) {
+		t.Error("a staged string is in the file after the upgrade")
+	}
+	if tables := texts(t, s.readPool, `SELECT name FROM sqlite_schema WHERE name = 'phones_next'`); len(tables) > 0 {
+		t.Errorf("left are %q", tables)
+	}
+	for device, want := range map[string]int{added: 0, changed: 1} {
+		if history, err := s.Operations(t.Context(), device); err != nil || len(history) != want {
+			t.Errorf("%s has %d operations, %v; want %d", device, len(history), err, want)
+		}
+	}
+	records := addedRecords(10, 1)
+	if err := s.ApplyRun(t.Context(), stageRun(t, s, "staged", records), capf.MigrationCounts{}); err != nil {
+		t.Fatal(err)
+	}
+	if runs := texts(t, s.readPool, `SELECT key FROM migration_runs ORDER BY id`); !slices.Equal(runs, []string{"k", "staged"}) {
+		t.Errorf("the runs are %q", runs)
+	}
+	checkWhole(t, s)
 }

@@ -3,8 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 )
 
 // wipesSince is the schema since which pages that are given back are overwritten (see dsn). Before, they kept what they
@@ -14,16 +12,14 @@ const wipesSince = 18
 // wipeFree overwrites the pages of the file that nobody uses, all in one transaction: it gives them to a table of zeros,
 // which it drops. VACUUM would do it too, and would write the whole store for that, by way of memory or of a file
 // somewhere else. Where it is cut nothing has changed.
-func wipeFree(ctx context.Context, options Options) (err error) {
-	pool := connect(options, readWrite, 1)
-	defer func() { err = errors.Join(err, pool.Close()) }()
+func wipeFree(ctx context.Context, pool *sql.DB) error {
 	tx, err := pool.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
 	if err := fillFree(ctx, tx); err != nil {
-		return fmt.Errorf("overwrite the free pages of %s: %w", options.Path, err)
+		return err
 	}
 	return tx.Commit()
 }

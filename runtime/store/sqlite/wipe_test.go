@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,7 +68,7 @@ func TestUpgradeWipesFreePages(t *testing.T) {
 	if tables := texts(t, s.readPool, `SELECT name FROM sqlite_schema WHERE name = 'wiped'`); len(tables) > 0 {
 		t.Errorf("left are %q", tables)
 	}
-	if err := wipeFree(t.Context(), Options{Path: path, BusyTimeout: time.Second}); err != nil {
+	if err := wipeFree(t.Context(), s.bulkPool); err != nil {
 		t.Error(err)
 	}
 	checkWhole(t, s)
@@ -78,8 +79,9 @@ func BenchmarkWipeFree(b *testing.B) {
 	for b.Loop() {
 		path := filepath.Join(b.TempDir(), "capf.db")
 		dirtied(b, path, 200_000)
+		pool := connect(Options{Path: path, BusyTimeout: time.Second}, readWrite, 1)
 		begin := time.Now()
-		if err := wipeFree(b.Context(), Options{Path: path, BusyTimeout: time.Second}); err != nil {
+		if err := errors.Join(wipeFree(b.Context(), pool), pool.Close()); err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(time.Since(begin).Milliseconds()), "lock-ms")
