@@ -64,6 +64,13 @@ type known struct {
 	device, digest string
 }
 
+// Records are read in the order of their IDs: by the index of their runs each page would sort all of them.
+const selectKnownRecords = `SELECT i.id, i.device, i.digest FROM import_records i WHERE i.id > +?1
+	AND (+i.run IN (SELECT id FROM migration_runs WHERE applied_at IS NOT NULL AND rolled_back_at IS NULL)
+		OR +i.run IN (SELECT id FROM migration_runs WHERE applied_at IS NOT NULL)
+			AND EXISTS (SELECT 1 FROM rollback_kept k WHERE k.run = i.run AND k.kind = 'phone' AND k.name = i.device))
+	ORDER BY i.id LIMIT +?2`
+
 // KnownRecords hands out the records that applied runs have read, by their devices and digests, until yield gives an
 // error. Of a run that was rolled back those count whose phones were kept: they were decided then.
 func (s *Store) KnownRecords(ctx context.Context, yield func(device, digest string) error) error {
@@ -71,11 +78,7 @@ func (s *Store) KnownRecords(ctx context.Context, yield func(device, digest stri
 		err = cursor.Scan(&row.id, &row.device, &row.digest)
 		return row, err
 	}, func(row known) int64 { return row.id }, func(row known) error { return yield(row.device, row.digest) },
-		`SELECT i.id, i.device, i.digest FROM import_records i WHERE i.id > +?1
-		AND (i.run IN (SELECT id FROM migration_runs WHERE applied_at IS NOT NULL AND rolled_back_at IS NULL)
-			OR i.run IN (SELECT id FROM migration_runs WHERE applied_at IS NOT NULL)
-				AND EXISTS (SELECT 1 FROM rollback_kept k WHERE k.run = i.run AND k.kind = 'phone' AND k.name = i.device))
-		ORDER BY i.id LIMIT +?2`, []any{int64(0), pageSize})
+		selectKnownRecords, []any{int64(0), pageSize})
 }
 
 // provenanceRow is a phone and where it comes from.

@@ -130,3 +130,11 @@ func TestRunsGoByAnIndex(t *testing.T) {
 		}
 	}
 }
+
+// TestKnownRecordsGoByTheirIDs: no page is sorted, however many records there are behind it.
+func TestKnownRecordsGoByTheirIDs(t *testing.T) {
+	plan := queryPlan(t, open(t), selectKnownRecords, 0, pageSize)
+	if !strings.Contains(plan, "SEARCH i USING INTEGER PRIMARY KEY (rowid>?)") || strings.Contains(plan, "TEMP B-TREE") {
+		t.Errorf("the plan:\n%s", plan)
+	}
+}
