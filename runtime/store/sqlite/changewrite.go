@@ -73,24 +73,18 @@ const (
 
 // writeChanges stages the plan without a lock, then writes it in one short transaction, in which what has
 // become stale is planned once more. It fills in the IDs of new operations.
-func (s *Store) writeChanges(ctx context.Context, mode capf.ApplyMode, changes []capf.PhoneChange, plan []planned, change capf.ChangeContext) (err error) {
-	connection, err := s.bulkPool.Conn(ctx)
-	if err != nil {
-		return s.classify(err)
-	}
-	statements := store.NewStatements(connection, s.classify)
-	defer func() { err = errors.Join(err, statements.Close(), connection.Close()) }()
-	staged, err := stageChanges(statements, plan)
-	if err != nil || staged == 0 {
-		return err
-	}
+func (s *Store) writeChanges(ctx context.Context, mode capf.ApplyMode, changes []capf.PhoneChange, plan []planned, change capf.ChangeContext) error {
 	var highest int64
-	err = s.writer.Alone(ctx, func() error {
-		return inTransaction(statements, func() (err error) {
-			if err := refresh(statements, mode, changes, plan, change); err != nil {
+	err := s.onBulk(ctx, func(tx *store.Statements) error {
+		staged, err := stageChanges(tx, plan)
+		if err != nil || staged == 0 {
+			return err
+		}
+		return s.writeBulk(ctx, tx, func() error {
+			if err := refresh(tx, mode, changes, plan, change); err != nil {
 				return err
 			}
-			highest, err = carryOut(statements, change)
+			highest, err = carryOut(tx, change)
 			return err
 		})
 	})
@@ -143,10 +137,8 @@ func refresh(statements *store.Statements, mode capf.ApplyMode, changes []capf.P
 
 // stageChanges fills the temporary table, and gives the number of phones in it.
 func stageChanges(statements *store.Statements, plan []planned) (staged int, err error) {
-	for _, query := range []string{createChanges, `DELETE FROM changes`, `BEGIN`} {
-		if _, err := statements.Exec(query); err != nil {
-			return 0, err
-		}
+	if err := executeAll(statements, []step{{createChanges, nil}, {`DELETE FROM changes`, nil}, {`BEGIN`, nil}}); err != nil {
+		return 0, err
 	}
 	for i := range plan {
 		if plan[i].isIdle() {
@@ -194,10 +186,7 @@ func carryOut(statements *store.Statements, change capf.ChangeContext) (highest 
 		return 0, err
 	}
 	now := change.Now.Unix()
-	for _, step := range []struct {
-		query     string
-		arguments []any
-	}{
+	return highest, executeAll(statements, []step{
 		{endOperations, nil},
 		{amendOperations, nil},
 		{insertOperations, []any{highest}},
@@ -207,10 +196,5 @@ func carryOut(statements *store.Statements, change capf.ChangeContext) (highest 
 		{insertPhones, []any{highest, now}},
 		{claimAttempts, nil},
 		{insertAudit, []any{highest, now, change.Actor}},
-	} {
-		if _, err := statements.Exec(step.query, step.arguments...); err != nil {
-			return 0, err
-		}
-	}
-	return highest, nil
+	})
 }

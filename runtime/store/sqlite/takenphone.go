@@ -48,46 +48,23 @@ func (s *Store) TakenPhones(ctx context.Context, run int64, yield func(capf.Take
 	if err != nil {
 		return err
 	}
-	row := newTakenScan(records)
-	return inPages(ctx, s.reads, row.scan, func(phone capf.TakenPhone) string { return phone.Device }, yield,
+	return inPages(ctx, s.reads, records.scanTaken, func(phone capf.TakenPhone) string { return phone.Device }, yield,
 		selectTakenPhones, []any{"", pageSize, records.first, records.last})
 }
 
-// takenScan has a place for each column of selectTakenPhones.
-type takenScan struct {
-	records             recordsOf
-	row                 capf.TakenPhone
-	digits              sql.Null[string]
-	changedAt, imported sql.NullInt64
-	digest, machine     sql.NullString
-	operation           operationColumns
-	places              []any
-}
-
-func newTakenScan(records recordsOf) *takenScan {
-	s := &takenScan{records: records}
-	p, o := &s.row, &s.operation
-	s.places = []any{&p.Device, &p.Description, &p.AuthMode, &s.digits, &p.KeySize, &s.changedAt, &s.imported, &s.digest, &s.machine,
-		&o.id, &o.operation, &o.authMode, &o.keySize, &o.endedAt, &o.endedBy, &o.ending, &o.result, &o.detail}
-	return s
-}
-
-func (s *takenScan) scan(cursor store.Scanner) (_ capf.TakenPhone, err error) {
-	s.row = capf.TakenPhone{}
-	if err = cursor.Scan(s.places...); err != nil {
+// scanTaken reads a row of selectTakenPhones.
+func (r recordsOf) scanTaken(cursor store.Scanner) (p capf.TakenPhone, err error) {
+	var digits sql.Null[string]
+	var changedAt, imported sql.NullInt64
+	var digest, machine sql.NullString
+	var o operationColumns
+	err = cursor.Scan(&p.Device, &p.Description, &p.AuthMode, &digits, &p.KeySize, &changedAt, &imported, &digest, &machine,
+		&o.id, &o.operation, &o.authMode, &o.keySize, &o.endedAt, &o.endedBy, &o.ending, &o.result, &o.detail)
+	if err != nil {
 		return capf.TakenPhone{}, err
 	}
-	p := &s.row
-	if p.AuthString, err = store.Secret(s.digits); err != nil {
-		return capf.TakenPhone{}, err
-	}
-	p.Record, p.ChangedAt = s.records.number(s.imported), store.Time(s.changedAt)
-	p.Digest, p.Machine = s.digest.String, s.machine.String
-	if o := &s.operation; o.id.Valid {
-		p.Last = &capf.OperationRecord{Ref: capf.OperationRef{ID: o.id.Int64}, Device: p.Device,
-			Operation: capf.Operation(o.operation.String), AuthMode: capf.AuthMode(o.authMode.String), KeySize: capf.KeySize(o.keySize.String),
-			EndedAt: store.Time(o.endedAt), EndedBy: o.endedBy.String, Ending: capf.Ending(o.ending.String), Result: store.Result(o.result),
-			Detail: o.detail.String}
-	}
-	return *p, nil
+	p.Record, p.ChangedAt, p.Digest, p.Machine = r.number(imported), store.Time(changedAt), digest.String, machine.String
+	p.Last = o.record(p.Device)
+	p.AuthString, err = store.Secret(digits)
+	return p, err
 }
