@@ -125,10 +125,11 @@ func (s *Store) inTurn(ctx context.Context, work func(*store.Statements) error) 
 	if err := s.writer.Do(ctx, work); err != nil {
 		return err
 	}
-	if living, err := s.LivingInstance(); err != nil || living != "" {
-		time.Sleep(time.Since(began))
+	living, err := s.LivingInstance()
+	if err != nil || living == "" {
+		return err
 	}
-	return nil
+	return capf.Wait(ctx, time.Since(began))
 }
 
 // checkStaged gives CodeConflict where the run is not one that is being staged.
