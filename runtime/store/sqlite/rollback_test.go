@@ -196,18 +196,6 @@ func TestRunOfEarlierSchemaIsRefused(t *testing.T) {
 	}
 }
 
-// TestConnectionGetsItsForeignKeysBack after a rollback, and after one that failed.
-func TestConnectionGetsItsForeignKeysBack(t *testing.T) {
-	s, id := updatedPending(t, nil)
-	for _, run := range []int64{id + 1, id} {
-		_, _ = s.RollBackRun(t.Context(), run, "undoer")
-		var on bool
-		if err := s.bulkPool.QueryRow(`PRAGMA foreign_keys`).Scan(&on); err != nil || !on {
-			t.Errorf("after run %d: foreign keys %t, %v", run, on, err)
-		}
-	}
-}
-
 // TestVoidingGoesByAnIndex: it is done for every phone that ends an operation.
 func TestVoidingGoesByAnIndex(t *testing.T) {
 	s := open(t)

@@ -3,7 +3,8 @@
 // The file is in WAL mode with full synchronisation: an answer that says "written" has been flushed to
 // disk. One connection writes, through the group commit of package store; a pool of others reads, beside
 // it and beside other processes. Large sets of changes to phones are gathered in temporary tables on a
-// connection of their own and written by a few statements, so that the write lock is held shortly.
+// connection of their own and written by a few statements, so that the write lock is held shortly. A migration waits in
+// tables of its own, row by row, until one transaction makes all of it visible.
 //
 // The schema is in numbered files under migrations, which are only ever added to. How SQLite behaves is
 // from its documentation, and where house-style.md (7) says so, measured with go-sqlite3: parameters are
