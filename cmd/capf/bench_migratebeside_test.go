@@ -17,6 +17,9 @@ import (
 	"capf/runtime/store/sqlite"
 )
 
+// mostOfLock is for how long the last step of a migration may hold the write lock.
+const mostOfLock = 5 * time.Second
+
 // beside runs a migration into a store that is in use. Somebody asks for the write lock all the time, and a session
 // begins its operation and reads its phone.
 func (m *measuredMigration) beside(b *testing.B) {
@@ -36,6 +39,9 @@ func (m *measuredMigration) beside(b *testing.B) {
 	i.capf("migrate", "run", m.source)
 	stop()
 	others.Wait()
+	if m.locked > mostOfLock && !testing.Short() {
+		b.Errorf("the write lock is held for %v, not at most %v", m.locked, mostOfLock)
+	}
 }
 
 // watchLock asks for the write lock again and again, without waiting for it, and gives the longest time for which it
