@@ -65,7 +65,7 @@ func dsn(options Options, access access) string {
 		"_foreign_keys":  {"1"},
 		"_synchronous":   {"FULL"},
 		"_secure_delete": {"ON"},
-		"_cache_size":    {"-16000"}, // KiB
+		"_cache_size":    {"-8000"}, // KiB
 		"_txlock":        {"immediate"},
 	}
 	if access != inspecting {
