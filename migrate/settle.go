@@ -57,7 +57,7 @@ func storedTime(text string) legacy.Time {
 
 // settlement is what goes into an updated phone beside its record.
 type settlement struct {
-	phone   capf.Phone // as the store has it
+	phone   *capf.Phone // as the store has it
 	changes int64
 }
 
@@ -147,7 +147,7 @@ func (g *group) take(r *record) capf.Verdict {
 	r.verdict, r.settled = capf.VerdictNew, nil
 	if g.origin != nil {
 		r.verdict = capf.VerdictUpdated
-		r.settled = &settlement{phone: *g.phone, changes: g.origin.changes}
+		r.settled = &settlement{phone: g.phone, changes: g.origin.changes}
 	}
 	if r.description == "" {
 		r.description = g.descriptionFor(r)

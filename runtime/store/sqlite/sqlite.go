@@ -36,15 +36,16 @@ type Options struct {
 	Upgrade bool             // bring an older schema up to date, after a copy beside the file
 	Clock   func() time.Time // nil: time.Now
 
-	// BusyTimeout is how long to wait for another process that holds the write lock; 0: 10 s.
+	// BusyTimeout is how long to wait for another process that holds the write lock; 0: 7 s.
 	BusyTimeout time.Duration
 
 	inPlace func() error // of the store that opens connections; nil: it is not open yet
 }
 
 const (
-	// defaultBusyTimeout is twice what the last step of a migration may take, so that a session does not fail for it.
-	defaultBusyTimeout = 10 * time.Second
+	// defaultBusyTimeout is longer than the last step of a migration may take (5 s), so that a session does not fail for it,
+	// and shorter than a session or a health check waits for the store, so that they tell what is wrong.
+	defaultBusyTimeout = 7 * time.Second
 	readers            = 4
 )
 
