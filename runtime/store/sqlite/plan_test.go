@@ -79,7 +79,7 @@ func TestQueriesGoByAnIndex(t *testing.T) {
 // TestConnections checks what the DSN asks for on every connection.
 func TestConnections(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "capf.db"), nil)
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "temp_store": "2", "secure_delete": "1", "query_only": "1", "busy_timeout": "10000"} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "temp_store": "2", "secure_delete": "1", "query_only": "1", "busy_timeout": "7000"} {
 		var got string
 		if err := s.readPool.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("reader: %s is %q, %v; want %q", pragma, got, err, want)
