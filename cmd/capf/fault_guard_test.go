@@ -78,3 +78,38 @@ func TestFaultCommandsBesideAStoreThatIsGone(t *testing.T) {
 	}
 	f.capf("phone", "show", "SEP000000000077")
 }
+
+// TestFaultCommandsBesideAStoreThatIsReplaced: with one file of the service's and one that is not, SQLite would damage the
+// store. A command opens neither.
+func TestFaultCommandsBesideAStoreThatIsReplaced(t *testing.T) {
+	t.Parallel()
+	f := newFailing(t)
+	f.start()
+	f.capf("phone", "add", "SEP000000000077")
+	path := filepath.Join(f.data, "capf.db")
+	for _, file := range []string{path, path + "-wal", path + "-shm"} {
+		content, err := os.ReadFile(file)
+		if err == nil {
+			err = os.Rename(file, file+".away")
+		}
+		if err == nil {
+			err = os.WriteFile(file, content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, words := range [][]string{{"phone", "set", "SEP000000000077", "--description", "x"}, {"backup", filepath.Join(t.TempDir(), "backup")}} {
+			if _, stderr, err := f.try(words...); err == nil || !strings.Contains(stderr, file+" is another file") {
+				t.Errorf("with another %s, %q: %v, %s", file, words, err, stderr)
+			}
+		}
+		if err := os.Rename(file+".away", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.capf("phone", "set", "SEP000000000077", "--description", "y")
+	if status := f.service.terminate(); status != 0 {
+		t.Errorf("the service ends with status %d", status)
+	}
+	f.capf("phone", "show", "SEP000000000077")
+}

@@ -92,8 +92,18 @@ func claim(file *os.File, say func(before string) string) error {
 }
 
 func said(file *os.File) (string, error) {
-	content, err := io.ReadAll(io.LimitReader(file, mostSaid))
+	content, err := io.ReadAll(io.NewSectionReader(file, 0, mostSaid))
 	return plain.Line(strings.TrimSpace(string(content))), err
+}
+
+// Say adds to what the holder says of itself. Whoever reads meanwhile finds what was there, or all of it.
+func (c *Claim) Say(more string) error {
+	before, err := said(c.file)
+	if err != nil {
+		return err
+	}
+	_, err = c.file.WriteAt([]byte(plain.Line(before+" "+more)+"\n"), 0)
+	return err
 }
 
 // Release ends the claim.

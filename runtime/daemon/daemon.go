@@ -91,6 +91,9 @@ func Open(ctx context.Context, options Options) (daemon *Daemon, err error) {
 	if d.store, err = sqlite.Open(ctx, sqlite.Options{Path: path, Clock: options.Environment.Clock}); err != nil {
 		return nil, err
 	}
+	if err := d.lock.TellFiles(d.store.Files()); err != nil {
+		return nil, err
+	}
 	if err := d.listen(ctx); err != nil {
 		return nil, err
 	}

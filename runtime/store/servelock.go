@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"path/filepath"
+	"strings"
 
 	"capf/internal/filelock"
 	"capf/runtime/capf"
@@ -42,6 +43,14 @@ func TakeServeLock(directory string) (*ServeLock, error) {
 // Instance gives the ID under which sessions of this service stand in the store.
 func (l *ServeLock) Instance() string { return l.instance }
 
+// TellFiles lets commands know which files of the store the service has open.
+func (l *ServeLock) TellFiles(files string) error {
+	if err := l.claim.Say(files); err != nil {
+		return lockError("service", l.path, err)
+	}
+	return nil
+}
+
 // Release ends the service's claim.
 func (l *ServeLock) Release() error {
 	if err := l.claim.Release(); err != nil {
@@ -53,10 +62,17 @@ func (l *ServeLock) Release() error {
 // LivingInstance gives the ID of the service that runs on a data directory, and "" where none does. It
 // asks for the lock without taking it, so that no reader ever stands in a service's way.
 func LivingInstance(directory string) (string, error) {
+	instance, _, err := Living(directory)
+	return instance, err
+}
+
+// Living is LivingInstance with the files that the service has told of, empty before it has.
+func Living(directory string) (instance, files string, err error) {
 	path := filepath.Join(directory, lockName)
-	instance, _, err := filelock.Holder(path)
+	line, _, err := filelock.Holder(path)
 	if err != nil {
-		return "", lockError("service", path, err)
+		return "", "", lockError("service", path, err)
 	}
-	return instance, nil
+	instance, files, _ = strings.Cut(line, " ")
+	return instance, files, nil
 }

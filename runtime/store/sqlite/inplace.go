@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -69,21 +70,27 @@ const (
 	besideStep   = 20 * time.Millisecond
 )
 
-// CheckBeside reports, with CodeUnavailable, that a service runs on the store and a file of it is gone. Whoever opened the
-// store then would have SQLite make another one, and what he writes there would be lost when the service ends.
+// Files names the files that the store has open, for CheckBeside of other processes.
+func (s *Store) Files() string {
+	var names []string
+	for _, file := range s.files {
+		names = append(names, file.opened.String())
+	}
+	return strings.Join(names, " ")
+}
+
+func (f fileID) String() string { return fmt.Sprintf("%d:%d", f.device, f.inode) }
+
+// CheckBeside reports, with CodeUnavailable, that a service runs on the store and a file of it is gone or replaced. Whoever
+// opened the store then would have SQLite make another one, and what he writes there would be lost when the service ends;
+// a file of the service's with one that is not would be damaged.
 func CheckBeside(ctx context.Context, path string) error {
 	for left := besideWithin; ; left -= besideStep {
-		living, err := store.LivingInstance(filepath.Dir(path))
+		living, opened, err := store.Living(filepath.Dir(path))
 		if err != nil || living == "" {
 			return err
 		}
-		var problem error
-		for _, file := range filesOf(path) {
-			if _, err := lookAt(file.path); err != nil {
-				problem = file.gone(err)
-				break
-			}
-		}
+		problem := checkOpened(path, strings.Fields(opened))
 		if problem == nil || left <= 0 {
 			return problem
 		}
@@ -91,6 +98,20 @@ func CheckBeside(ctx context.Context, path string) error {
 			return err
 		}
 	}
+}
+
+// checkOpened looks at the files of a store where a service has them open, which may not have told yet which they are.
+func checkOpened(path string, opened []string) error {
+	for i, file := range filesOf(path) {
+		found, err := lookAt(file.path)
+		if err != nil {
+			return file.gone(err)
+		}
+		if i < len(opened) && found.String() != opened[i] {
+			return file.replaced()
+		}
+	}
+	return nil
 }
 
 // inPlace reports, with CodeUnavailable, that a file of the store is not where it was.
@@ -102,11 +123,15 @@ func (s *Store) inPlace() error {
 			return file.gone(err)
 		}
 		if found != file.opened {
-			return &capf.Error{Code: capf.CodeUnavailable, Message: fmt.Sprintf("store %s is another file than the one that the service has open", file.path),
-				Hint: "restart the service, or put back the one that was there"}
+			return file.replaced()
 		}
 	}
 	return nil
+}
+
+func (f *openFile) replaced() error {
+	return &capf.Error{Code: capf.CodeUnavailable, Message: fmt.Sprintf("store %s is another file than the one that the service has open", f.path),
+		Hint: "restart the service, or put back the one that was there"}
 }
 
 func (f *openFile) gone(err error) error {
