@@ -132,7 +132,7 @@ func (s *service) admin() string {
 // TestFaultStoreLocked has another process's lock outlast the time for which the service waits.
 func TestFaultStoreLocked(t *testing.T) {
 	if testing.Short() {
-		t.Skip("waits for three times as long as a writer waits for SQLite's lock, which are 5 s")
+		t.Skip("waits for three times as long as a writer waits for SQLite's lock, which are 7 s")
 	}
 	t.Parallel() // it waits for the most part
 	f := newFailing(t)
