@@ -290,25 +290,31 @@ type item struct {
 	optional bool // it need not be in the store
 }
 
-// items compares lines kept aside, or certificates.
-func (v *verifier) items(kind string, source []item, stored func(yield func(item) error) error) error {
+// items compares lines kept aside, or certificates. It gives what only one side has.
+func (v *verifier) items(kind string, source []item, stored func(yield func(item) error) error) (odd []Difference, err error) {
 	at := func(one item) spot { return one.spot }
-	return comparison[item, item]{
+	add := func(one item, what string) {
+		odd = append(odd, Difference{one.machine, one.file, one.line, "", kind + what})
+	}
+	err = comparison[item, item]{
 		source: source, sourceSpot: at, stored: stored, storedSpot: at,
 		both:       func(item, item) {},
-		onlyStored: func(one item) { v.differ(one.spot, "", kind+" is in the store, not in the source") },
+		onlyStored: func(one item) { add(one, " is in the store, not in the source") },
 		onlySource: func(one item) {
 			if !one.optional {
-				v.differ(one.spot, "", kind+" is in the source, not in the store")
+				add(one, " is in the source, not in the store")
 			}
 		},
 	}.compare()
+	return odd, err
 }
 
 // kept compares the lines kept aside. That of a parameter is optional: whether it was kept aside depends on what the
-// parameters were then.
+// parameters were then. An earlier capf kept the text of certificate files, and took it for other lines than this one does:
+// where it has, those of the file are not compared.
 func (v *verifier) kept(ctx context.Context) error {
 	var source []item
+	withheld, earlier := map[spot]bool{}, map[spot]bool{} // files of which no text is kept; of which some was
 	add := func(machine string, at legacy.Position, digest digest, optional bool) {
 		source = append(source, item{spot{machine, at.File, at.Line, digest.hex()}, optional})
 	}
@@ -318,13 +324,16 @@ func (v *verifier) kept(ctx context.Context) error {
 		}
 		for _, line := range m.Kept {
 			add(m.name, line.Position, line.SHA256, false)
+			if line.Bytes == nil && !line.PrivateKey {
+				withheld[spot{machine: m.name, file: line.File}] = true
+			}
 		}
 		for _, from := range m.Settings() {
 			line := (&setting{from: from}).kept()
 			add(m.name, line.Position, line.SHA256, from.Parameter != "")
 		}
 	}
-	return v.items("line kept aside", source, func(yield func(item) error) error {
+	odd, err := v.items("line kept aside", source, func(yield func(item) error) error {
 		return v.store.KeptLines(ctx, v.Run, func(line capf.KeptLine) error {
 			if !v.wasRead(line.Machine) {
 				return nil
@@ -334,9 +343,15 @@ func (v *verifier) kept(ctx context.Context) error {
 			if line.Bytes != nil && capf.HexSHA256(line.Bytes) != line.SHA256 {
 				v.differ(at, "", "the stored bytes of the line kept aside are not those of their digest")
 			}
+			if file := (spot{machine: line.Machine, file: line.File}); line.Bytes != nil && withheld[file] {
+				earlier[file] = true
+			}
 			return yield(item{spot: at})
 		})
 	})
+	odd = slices.DeleteFunc(odd, func(d Difference) bool { return earlier[spot{machine: d.Machine, file: d.File}] })
+	v.Differences = append(v.Differences, odd...)
+	return err
 }
 
 // certificates compares the certificates, and sees that those which were trusted or belong to phones still are and do.
@@ -364,7 +379,7 @@ func (v *verifier) certificates(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return v.items("certificate", source, func(yield func(item) error) error {
+	odd, err := v.items("certificate", source, func(yield func(item) error) error {
 		return v.store.LegacyFiles(ctx, v.Run, func(file capf.LegacyFile) error {
 			if !v.wasRead(file.Machine) {
 				return nil
@@ -391,6 +406,8 @@ func (v *verifier) certificates(ctx context.Context) error {
 			return yield(item{spot: at})
 		})
 	})
+	v.Differences = append(v.Differences, odd...)
+	return err
 }
 
 // parameters compares what the run set with the configurations, and with what is in force.

@@ -104,6 +104,15 @@ func TestVerify(t *testing.T) {
 		{"a kept line's bytes", func(_ *testing.T, _ []source.Spec, s *memoryStore) {
 			s.applied[0].kept[0].Bytes = []byte("other")
 		}, SourceUnchanged, []string{"not those of their digest"}, nil},
+		{"text of a certificate file, gone in the store", func(_ *testing.T, _ []source.Spec, s *memoryStore) {
+			s.applied[0].kept = slices.DeleteFunc(s.applied[0].kept, func(line capf.KeptLine) bool { return line.File == subscriberCAPF })
+		}, SourceUnchanged, []string{"line kept aside is in the source, not in the store"}, nil},
+		{"text of a certificate file, as an earlier capf kept it", func(_ *testing.T, _ []source.Spec, s *memoryStore) {
+			at := slices.IndexFunc(s.applied[0].kept, func(line capf.KeptLine) bool { return line.File == subscriberCAPF })
+			line := &s.applied[0].kept[at]
+			line.Bytes = []byte("Certificate of CAPF-8E21F7B0\r\n\r\n")
+			line.SHA256, line.Reason = capf.HexSHA256(line.Bytes), "text before a certificate"
+		}, SourceUnchanged, nil, nil},
 		{"a certificate's bytes", func(_ *testing.T, _ []source.Spec, s *memoryStore) {
 			s.applied[0].files[0].DER = []byte("other")
 		}, SourceUnchanged, []string{"not that of its digest"}, nil},
