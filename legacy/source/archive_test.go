@@ -328,6 +328,13 @@ func TestNothingStaysOnDisk(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(temporary, temporaryName+"gone", "folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	// The next source need be no archive.
+	if _, err := opened(t, folderWith(t, "x", map[string]string{"CAPF.phone": "x"}), usualLimits); err != nil || len(left()) != 0 {
+		t.Errorf("a folder leaves %q, %v", left(), err)
+	}
+	if err := os.MkdirAll(filepath.Join(temporary, temporaryName+"gone", "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	path := written(t, "copy.tar", makeTar(t, things))
 	got, err := opened(t, path, usualLimits)
 	if err != nil || len(left()) != 1 || left()[0] == temporaryName+"gone" {

@@ -86,6 +86,7 @@ type Source struct {
 func Open(spec Spec) (*Source, error) { return open(spec, usualLimits) }
 
 func open(spec Spec, bounds limits) (*Source, error) {
+	clearTemporary()
 	at, err := openPlace(spec.Folder, bounds)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", spec.Name, err)

@@ -16,7 +16,6 @@ const temporaryName = "capf-source-"
 // them, so nobody else can read it, and the next run removes one that was left behind: a process that ends gives up its
 // lock.
 func newTemporary() (_ *os.Root, remove func() error, err error) {
-	clearTemporary()
 	for {
 		path, err := os.MkdirTemp("", temporaryName) // mode 0700
 		if err != nil {
