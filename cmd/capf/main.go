@@ -116,7 +116,7 @@ func interrupted(ctx context.Context, err error) error {
 		code = capf.CodePart
 	}
 	return errors.Join(append(left, &capf.Error{Code: code, Message: "interrupted before it was finished",
-		Hint: "the same command again does what is left"})...)
+		Hint: "the same command again does all that is not done yet"})...)
 }
 
 // usageError makes what kong says an error of usage.

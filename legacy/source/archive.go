@@ -25,11 +25,12 @@ type limits struct {
 	member    int64 // bytes of one file that is unpacked
 	all       int64 // bytes of all of them
 	ratioFrom int64 // bytes unpacked before the ratio counts
+	directory int64 // bytes of the directory of a zip file, which is held in memory
 }
 
 // usualLimits: a copied disk of that age has some 50,000 files and a few gigabytes, of which CAPF's own are the least;
 // CAPF.phone of 200,000 phones has 30 MB and shrinks to a tenth.
-var usualLimits = limits{members: 300_000, member: 4 << 30, all: 8 << 30, ratioFrom: 64 << 20}
+var usualLimits = limits{members: 300_000, member: 4 << 30, all: 8 << 30, ratioFrom: 64 << 20, directory: 32 << 20}
 
 const (
 	maxRatio = 200  // bytes unpacked for each byte of the archive

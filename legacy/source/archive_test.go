@@ -382,7 +382,7 @@ func FuzzArchive(f *testing.F) {
 	for _, content := range archives(f, things) {
 		f.Add(content)
 	}
-	bounds := limits{members: 100, member: 1 << 20, all: 2 << 20, ratioFrom: 1 << 20}
+	bounds := limits{members: 100, member: 1 << 20, all: 2 << 20, ratioFrom: 1 << 20, directory: 1 << 16}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		path := filepath.Join(t.TempDir(), "copy.zip")
 		if err := os.WriteFile(path, content, 0o600); err != nil {

@@ -13,8 +13,8 @@ func TestArchivesThatAreRefused(t *testing.T) {
 	big := []thing{file("CAPF.phone", strings.Repeat("x", 5000))}
 	several := []thing{file("a.0", strings.Repeat("x", 900)), file("b.0", strings.Repeat("y", 900))}
 	zeros := []thing{file("waste.txt", strings.Repeat("\x00", 1<<20)), file("CAPF.phone", "x")}
-	small := limits{members: 3, member: 1000, all: 1500, ratioFrom: 100_000}
-	ratio := limits{members: 9, member: 4 << 20, all: 8 << 20, ratioFrom: 1000}
+	small := limits{members: 3, member: 1000, all: 1500, ratioFrom: 100_000, directory: 1 << 20}
+	ratio := limits{members: 9, member: 4 << 20, all: 8 << 20, ratioFrom: 1000, directory: 1 << 20}
 	for _, test := range []struct {
 		things []thing
 		bounds limits
@@ -43,6 +43,16 @@ func TestArchivesThatAreRefused(t *testing.T) {
 				t.Errorf("%s: got %v, %v, want %s", ending, got, err, test.want)
 			}
 		}
+	}
+}
+
+// The directory of a zip file is held in memory, so there is a bound on it.
+func TestZipDirectory(t *testing.T) {
+	bounds := usualLimits
+	bounds.directory = 100
+	content := makeZip(t, []thing{file("CAPF.phone", "x"), file("CAPF.cfg", "x"), file("a.0", "x")})
+	if _, err := opened(t, written(t, "copy.zip", content), bounds); err == nil || !strings.Contains(err.Error(), "directory of more than 100 bytes") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -21,7 +21,12 @@ const (
 // openZip takes the members of a zip file in the order of its directory, and leaves those in it that are read, under their
 // clean names. The directory is what says which there are.
 func (a *archive) openZip(file *os.File) (*place, error) {
-	read, err := zip.NewReader(file, a.size)
+	bounded := &boundedReader{from: file, left: a.limits.directory}
+	read, err := zip.NewReader(bounded, a.size)
+	if bounded.left < 0 {
+		return nil, fmt.Errorf("has a directory of more than %d bytes: %w", a.limits.directory, errByHand)
+	}
+	bounded.free = true
 	if err != nil {
 		return nil, fmt.Errorf("is torn, or no zip file after all: %w: copy it again", err)
 	}
@@ -38,6 +43,23 @@ func (a *archive) openZip(file *os.File) (*place, error) {
 	}
 	tree, err := fs.Sub(read, a.top())
 	return &place{tree: tree, close: file.Close}, err
+}
+
+// boundedReader lets so many bytes be read until it is set free.
+type boundedReader struct {
+	from io.ReaderAt
+	left int64
+	free bool
+}
+
+func (b *boundedReader) ReadAt(into []byte, offset int64) (int, error) {
+	if b.free {
+		return b.from.ReadAt(into, offset)
+	}
+	if b.left -= int64(len(into)); b.left < 0 {
+		return 0, errByHand
+	}
+	return b.from.ReadAt(into, offset)
 }
 
 func (a *archive) zipEntry(file *zip.File) entry {
