@@ -373,19 +373,9 @@ func (s *service) givenBack(begin descriptors) {
 // resident is the memory of the process that is not swapped out, in bytes (VmRSS of proc(5)).
 func (s *service) resident() int {
 	s.t.Helper()
-	content, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(s.command.Process.Pid), "status"))
-	if err != nil {
-		s.t.Fatal(err)
+	size := memoryOf(s.command.Process.Pid, "VmRSS:")
+	if size == 0 {
+		s.t.Fatal("the memory of the service cannot be seen")
 	}
-	for line := range strings.Lines(string(content)) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmRSS:" {
-			kibibytes, err := strconv.Atoi(fields[1])
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			return kibibytes << 10
-		}
-	}
-	s.t.Fatalf("no VmRSS in\n%s", content)
-	return 0
+	return size
 }

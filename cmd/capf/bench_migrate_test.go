@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"database/sql"
 	"encoding/csv"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -90,18 +90,32 @@ func (m *measuredMigration) round(b *testing.B) {
 	m.imports = append(m.imports, i.importPhones(b, m.phones))
 }
 
-// measured runs a command, and gives how long it took and how much memory was resident at most.
+// measured runs a command, and gives how long it took and how much memory was resident at most. The figure of wait4(2) is of
+// no use: a process inherits that of who starts it, and a benchmark may have more than the command.
 func (i *installation) measured(arguments ...string) (took time.Duration, peak int) {
 	i.t.Helper()
 	command := i.command(arguments...)
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
 	begin := time.Now()
-	output, err := command.CombinedOutput()
-	if err != nil {
-		i.t.Fatalf("capf %s: %v\n%s", strings.Join(arguments, " "), err, output)
+	if err := command.Start(); err != nil {
+		i.t.Fatal(err)
 	}
-	took = time.Since(begin)
-	const unit = 1 << 10 // of ru_maxrss
-	return took, int(command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) * unit
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	looks := time.NewTicker(20 * time.Millisecond)
+	defer looks.Stop()
+	for {
+		select {
+		case <-looks.C:
+			peak = max(peak, memoryOf(command.Process.Pid, "VmHWM:"))
+		case err := <-ended:
+			if err != nil {
+				i.t.Fatalf("capf %s: %v\n%s", strings.Join(arguments, " "), err, output.String())
+			}
+			return time.Since(begin), peak
+		}
+	}
 }
 
 // importPhones has the sqlite3 shell import the phones of the store, in the order of their records.
