@@ -204,12 +204,6 @@ func (m *meter) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// digestOf gives the SHA-256 of something that is in memory, as manifests have it.
-func digestOf(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
-}
-
 func isDigest(text string) bool {
 	raw, err := hex.DecodeString(text)
 	return err == nil && len(raw) == sha256.Size && text == strings.ToLower(text)

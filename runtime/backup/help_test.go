@@ -3,6 +3,8 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
@@ -133,4 +135,10 @@ func newIdentity(t testing.TB) *age.X25519Identity {
 		t.Fatal(err)
 	}
 	return identity
+}
+
+// digestOf gives the SHA-256 of something that is in memory, as manifests have it.
+func digestOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
 }
