@@ -9,6 +9,8 @@ import (
 	"capf/runtime/store"
 )
 
+// Certificates of phones, and what is revoked of them.
+
 const selectCertificates = `SELECT id, device, kind, state, source, serial, subject, issuer, not_before, not_after, der, sha256,
 	key_sha256, operation, recorded_at, confirmed_at, revoked_at, revoke_reason FROM certificates `
 
@@ -174,4 +176,178 @@ func scanAnchor(cursor store.Scanner) (anchor capf.Anchor, err error) {
 		&anchor.Origin, &addedAt)
 	anchor.NotBefore, anchor.NotAfter, anchor.AddedAt = store.Time(notBefore), store.Time(notAfter), store.Time(addedAt)
 	return anchor, err
+}
+
+// RevokeLSCs revokes LSCs, by the word of an administrator, and gives them with their phones as they are then:
+// all of a device that are not revoked, or for a serial number the one that has it. Of the phone nothing is
+// known then but that it may still hold a revoked LSC: where it was the current one, the LSC status becomes
+// unknown (not none: Delete and Troubleshoot must remain possible) and no LSC is the phone's.
+//
+// CodeNotFound where there is none to revoke; CodeConflict where a serial number has two issuers; CodeRefused
+// for a MIC. One of device and serial is given, the other is empty.
+func (s *Store) RevokeLSCs(ctx context.Context, device, serial string, reason capf.RevokeReason, actor string) (revoked []capf.RevokedLSC, err error) {
+	err = s.writer.Do(ctx, func(tx *store.Statements) error {
+		certificates, err := revocable(tx, device, serial)
+		if err != nil {
+			return err
+		}
+		revoked = nil
+		for _, certificate := range certificates {
+			one, err := s.revokeLSC(tx, certificate, reason, actor)
+			if err != nil {
+				return err
+			}
+			revoked = append(revoked, one)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return revoked, nil
+}
+
+// revocable finds what is meant.
+func revocable(tx *store.Statements, device, serial string) ([]capf.Certificate, error) {
+	if device != "" {
+		found, err := store.Collect(tx, scanCertificate, selectCertificates+`WHERE device = +?1 AND kind = 'lsc' AND state <> 'revoked' ORDER BY id`, device)
+		if err == nil && len(found) == 0 {
+			err = &capf.Error{Code: capf.CodeNotFound, Message: "no LSC of " + device + " is known that is not revoked",
+				Hint: "see `capf certificate list " + device + "`"}
+		}
+		return found, err
+	}
+	found, err := store.Collect(tx, scanCertificate, selectCertificates+`WHERE serial = +?1 ORDER BY id`, serial)
+	if err != nil {
+		return nil, err
+	}
+	return found, oneLSC(serial, found)
+}
+
+// oneLSC sees that a serial number means one LSC that can be revoked.
+func oneLSC(serial string, found []capf.Certificate) error {
+	switch {
+	case len(found) == 0:
+		return &capf.Error{Code: capf.CodeNotFound, Message: "no certificate with serial number " + serial + " is in the store",
+			Hint: "see `capf certificate list`"}
+	case len(found) > 1:
+		return &capf.Error{Code: capf.CodeConflict, Message: fmt.Sprintf("%d certificates have serial number %s, those of %s and %s among them",
+			len(found), serial, found[0].Device, found[1].Device), Hint: "name the device instead"}
+	case found[0].Kind != capf.LSC:
+		return &capf.Error{Code: capf.CodeRefused, Message: fmt.Sprintf("serial number %s is the MIC of %s, which its manufacturer issued", serial, found[0].Device),
+			Hint: "to keep it out, set another authentication mode, or remove its anchor"}
+	case found[0].State == capf.CertificateRevoked:
+		return &capf.Error{Code: capf.CodeConflict, Message: fmt.Sprintf("the LSC %s of %s is revoked already, since %s", serial, found[0].Device,
+			capf.FormatTime(found[0].RevokedAt)), Hint: "nothing is left to do"}
+	}
+	return nil
+}
+
+func (s *Store) revokeLSC(tx *store.Statements, certificate capf.Certificate, reason capf.RevokeReason, actor string) (capf.RevokedLSC, error) {
+	now := s.now()
+	certificate.State, certificate.RevokedAt, certificate.RevokeReason = capf.CertificateRevoked, now, string(reason)
+	revoked := capf.RevokedLSC{Certificate: certificate}
+	_, err := tx.Exec(`UPDATE certificates SET state = 'revoked', revoked_at = ?2, revoke_reason = ?3 WHERE id = +?1`,
+		certificate.ID, now.Unix(), string(reason))
+	if err != nil {
+		return capf.RevokedLSC{}, err
+	}
+	current, err := tx.Exec(`UPDATE phones SET lsc = NULL, lsc_known = 'unknown', changes = changes + 1, changed_at = ?3
+		WHERE device = +?1 AND lsc = +?2`, certificate.Device, certificate.ID, now.Unix())
+	if err != nil {
+		return capf.RevokedLSC{}, err
+	}
+	if revoked.WasCurrent = current > 0; revoked.WasCurrent {
+		if err := voidBefore(tx, certificate.Device); err != nil {
+			return capf.RevokedLSC{}, err
+		}
+	}
+	row, found, err := readPhone(tx, certificate.Device)
+	if err != nil {
+		return capf.RevokedLSC{}, err
+	}
+	if found {
+		revoked.Phone = &row.Phone
+	}
+	return revoked, s.audit(tx, actor, "ca revoke", certificate.Device, fmt.Sprintf("serial=%s reason=%s", certificate.Serial, reason))
+}
+
+// HasSerial reports whether a certificate has that serial number (lower-case hex).
+func (s *Store) HasSerial(ctx context.Context, serial string) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	var id int64
+	return s.reads.First(store.Into(&id), `SELECT id FROM certificates WHERE serial = +?1 LIMIT 1`, serial)
+}
+
+const countRevoked = `SELECT count(*) FROM certificates WHERE state = 'revoked'`
+
+// RevokedCount gives how many certificates are revoked. It only grows, so that whoever has seen it once can
+// tell whether anything was revoked since.
+func (s *Store) RevokedCount(ctx context.Context) (count int64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	_, err = s.reads.First(store.Into(&count), countRevoked)
+	return count, err
+}
+
+// An expired certificate leaves the list after one CRL that was made past its end has carried it (RFC 5280,
+// 3.3); the minute is for what was being written while that one was read. Everything is read by one statement,
+// and so at one moment.
+const selectRevocations = `SELECT '', (` + countRevoked + `), '' UNION ALL
+	SELECT c.serial, c.revoked_at, c.revoke_reason FROM certificate_issuers i JOIN certificates c ON c.id = i.certificate
+	LEFT JOIN crls l ON l.issuer = i.issuer
+	WHERE i.issuer = +?1 AND c.state = 'revoked' AND c.kind = 'lsc'
+	AND (l.read_at IS NULL OR c.not_after >= l.read_at - 60 OR c.revoked_at >= l.read_at - 60)`
+
+// Revocations gives what the next CRL of a CAPF certificate must say, by the SHA-256 of that. LinkIssuers comes
+// first.
+func (s *Store) Revocations(ctx context.Context, issuer string) (found capf.Revocations, err error) {
+	if err := ctx.Err(); err != nil {
+		return capf.Revocations{}, err
+	}
+	found.ReadAt = s.now()
+	err = s.reads.Each(func(cursor store.Scanner) error {
+		var one capf.Revocation
+		var number sql.NullInt64
+		if err := cursor.Scan(&one.Serial, &number, &one.Reason); err != nil {
+			return err
+		}
+		if one.Serial == "" {
+			found.Count = number.Int64
+			return nil
+		}
+		one.RevokedAt = store.Time(number)
+		found.Entries = append(found.Entries, one)
+		return nil
+	}, selectRevocations, issuer)
+	return found, err
+}
+
+// NextCRLNumber gives the number of a CRL with these contents: above the last of that CAPF certificate, and above all
+// that can have been published before this millisecond. For the store may have come of a backup that is older than the
+// last CRL, and whoever has seen that one takes none with a lower number (RFC 5280, 5.2.3, which has room for 20 octets;
+// milliseconds take 6). Only a clock that was set back between the two would defeat it.
+// CodeConflict where a CRL with newer contents has a number already: the contents must be read again.
+func (s *Store) NextCRLNumber(ctx context.Context, issuer string, contents capf.Revocations) (number int64, err error) {
+	err = s.writer.Do(ctx, func(tx *store.Statements) error {
+		var newest int64
+		if _, err := tx.First(store.Into(&number, &newest), `SELECT number, revoked FROM crls WHERE issuer = +?1`, issuer); err != nil {
+			return err
+		}
+		if newest > contents.Count {
+			return &capf.Error{Code: capf.CodeConflict, Message: "a newer CRL was made meanwhile", Hint: "make it again"}
+		}
+		number = max(number+1, s.clock().UnixMilli())
+		_, err := tx.Exec(`INSERT INTO crls (issuer, number, read_at, revoked) VALUES (?1, ?2, ?3, ?4)
+			ON CONFLICT (issuer) DO UPDATE SET number = excluded.number, read_at = excluded.read_at, revoked = excluded.revoked`,
+			issuer, number, contents.ReadAt.Unix(), contents.Count)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return number, nil
 }

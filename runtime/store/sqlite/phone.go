@@ -9,6 +9,8 @@ import (
 	"capf/runtime/store"
 )
 
+// Phones as they are read: one, all, and in numbers.
+
 // phoneColumns and what they are selected from read a phone with its newest operation, its LSC and the
 // newest attempt since its last outcome, each by a key.
 const phoneColumns = `p.device, p.description, p.auth_mode, p.auth_string, p.key_size, p.security_mode,
@@ -247,4 +249,83 @@ func knownAs(status capf.LSCStatus) capf.LSCStatus {
 		return capf.LSCInstalled
 	}
 	return status
+}
+
+// Pending operations are counted by their partial indexes alone; phones by TLS version by reading them all.
+const (
+	countOpen  = `SELECT count(*) FROM operations WHERE ending = ''`
+	countLate  = `SELECT count(*) FROM operations WHERE ending = '' AND completes_by < +?1`
+	countByTLS = `SELECT last_tls, count(*) FROM phones GROUP BY last_tls`
+)
+
+// PhonesByTLS counts the phones by the TLS version of their last session, as `1.0`; "" for those that never
+// had one. It reads all phones.
+func (s *Store) PhonesByTLS(ctx context.Context) (map[string]int, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	counts := make(map[string]int)
+	err := s.reads.Each(func(cursor store.Scanner) error {
+		var version string
+		var count int
+		err := cursor.Scan(&version, &count)
+		counts[version] = count
+		return err
+	}, countByTLS)
+	return counts, err
+}
+
+// OpenOperations counts the operations that have not ended: all of them, and those whose deadline has
+// passed, which read as expired and are ended soon.
+func (s *Store) OpenOperations(ctx context.Context) (all, late int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, 0, err
+	}
+	if _, err := s.reads.First(store.Into(&all), countOpen); err != nil {
+		return 0, 0, err
+	}
+	if _, err := s.reads.First(store.Into(&late), countLate, s.now().Unix()); err != nil {
+		return 0, 0, err
+	}
+	return all, late, nil
+}
+
+// Phones are grouped by columns alone, and so that the rules of capf, which are asked about one of a group, would
+// say the same of all: whether a deadline or the end of an LSC has passed is part of it. It reads all phones once.
+const selectGroups = `SELECT count(*), p.lsc_known, p.mic, o.operation, o.auth_mode, o.ending, iif(o.serving = ?2, o.serving, '') AS server,
+	o.completes_by < ?1 AS late, max(o.completes_by), c.not_after < ?1 AS over, max(c.not_after)
+	FROM phones p LEFT JOIN operations o ON o.id = p.last_operation LEFT JOIN certificates c ON c.id = p.lsc
+	GROUP BY p.lsc_known, p.mic, o.operation, o.auth_mode, o.ending, server, late, over`
+
+// PhoneGroups counts the phones that read alike at the moment.
+func (s *Store) PhoneGroups(ctx context.Context, at capf.Moment) ([]capf.PhoneGroup, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return store.Collect(s.reads, scanGroup, selectGroups, at.Now.Unix(), at.Living)
+}
+
+func scanGroup(cursor store.Scanner) (group capf.PhoneGroup, err error) {
+	var operation, mode, ending, server sql.NullString
+	var late, over sql.NullBool
+	var completesBy, notAfter sql.NullInt64
+	p := &group.Phone
+	err = cursor.Scan(&group.Count, &p.LSCKnown, &p.MIC, &operation, &mode, &ending, &server, &late, &completesBy, &over, &notAfter)
+	if operation.Valid {
+		p.Last = &capf.OperationRecord{Operation: capf.Operation(operation.String), AuthMode: capf.AuthMode(mode.String),
+			Ending: capf.Ending(ending.String), Serving: server.String, CompletesBy: store.Time(completesBy)}
+	}
+	if notAfter.Valid {
+		p.LSC = &capf.Certificate{Kind: capf.LSC, NotAfter: store.Time(notAfter)}
+	}
+	return group, err
+}
+
+// UnfinishedRuns counts the migration runs that are being staged or were broken off: nothing of them is visible.
+func (s *Store) UnfinishedRuns(ctx context.Context) (count int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	_, err = s.reads.First(store.Into(&count), `SELECT count(*) FROM migration_runs WHERE applied_at IS NULL AND rolled_back_at IS NULL`)
+	return count, err
 }

@@ -6,12 +6,21 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
 
+	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
 
+	"capf/internal/filelock"
 	"capf/runtime/capf"
+	"capf/runtime/store"
 )
+
+// The file of a store: how it is made, known as ours, and brought to the newest schema.
 
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
@@ -157,4 +166,286 @@ func knownVersion() (int64, error) {
 		newest = max(newest, version)
 	}
 	return newest, nil
+}
+
+const (
+	folderMode = 0o700
+	fileMode   = 0o600
+)
+
+// absolute gives a path that no change of the working folder can turn into another one.
+func absolute(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
+}
+
+// prepareFile sees that the file is there and for its owner only. SQLite gives the files that it makes
+// beside it the same mode. A folder that exists keeps its mode: it may hold more than ours.
+func prepareFile(options Options) error {
+	if options.Create {
+		if err := os.MkdirAll(filepath.Dir(options.Path), folderMode); err != nil {
+			return fileError(options.Path, err)
+		}
+		if err := createFile(options.Path); err != nil {
+			return fileError(options.Path, err)
+		}
+	}
+	info, err := os.Stat(options.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return missing(options.Path)
+	case err != nil:
+		return fileError(options.Path, err)
+	case !info.Mode().IsRegular():
+		return notAStore(options.Path, nil)
+	}
+	if err := checkHeader(options.Path); err != nil {
+		return err
+	}
+	if info.Mode().Perm()&^fileMode != 0 {
+		if err := os.Chmod(options.Path, fileMode); err != nil {
+			return fileError(options.Path, err)
+		}
+	}
+	return nil
+}
+
+// header is how every SQLite file begins that is not empty.
+const header = "SQLite format 3\x00"
+
+// checkHeader refuses other files before SQLite sees them: it takes a short one for an empty database.
+func checkHeader(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fileError(path, err)
+	}
+	defer file.Close()
+	first, err := io.ReadAll(io.LimitReader(file, int64(len(header))))
+	if err != nil {
+		return fileError(path, err)
+	}
+	if len(first) > 0 && string(first) != header {
+		return notAStore(path, nil)
+	}
+	return nil
+}
+
+// createFile makes an empty file, unless there is one.
+func createFile(path string) error {
+	if err := createNew(path); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// createNew makes an empty file where there is none.
+func createNew(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// removeFile removes a file that may be missing.
+func removeFile(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// lockFolder lets one process at a time make or upgrade a store. The lock is on the folder itself, so
+// that nothing stays behind, and ends with unlock or the process.
+func lockFolder(path string) (unlock func() error, err error) {
+	if unlock, err = filelock.LockFolder(filepath.Dir(path), math.MaxInt64); err != nil {
+		return nil, fileError(path, err)
+	}
+	return unlock, nil
+}
+
+func missing(path string) error {
+	return &capf.Error{Code: capf.CodeNotActivated, Message: "no store at " + path,
+		Hint: "make one with `capf init`, or say with --data where it is"}
+}
+
+func notAStore(path string, cause error) error {
+	return &capf.Error{Code: capf.CodeInvalid, Message: path + " is not a store of capf",
+		Hint: "see that --data names the right folder, or move the file away", Err: cause}
+}
+
+func fileError(path string, err error) error {
+	return &capf.Error{Code: capf.CodeUnavailable, Message: fmt.Sprintf("store %s", path),
+		Hint: "see that the data directory is there, yours and has room", Err: err}
+}
+
+// Upgrade tells of a store whose schema was brought up to date.
+type Upgrade struct {
+	From, To int64  // numbers of the schemas
+	Copy     string // path of the store as it was before: to go back, it takes the place of the store
+}
+
+// Upgraded gives what opening the store has upgraded, nil where nothing was.
+func (s *Store) Upgraded() *Upgrade { return s.upgraded }
+
+// upgrade brings an older store up to date, after a copy. While a service runs on it that is refused with CodeBusy: it
+// was started by the older program, and no service starts meanwhile. An upgrade that was cut is gone on with: the copy is
+// there then, and nobody could use the store since.
+func upgrade(ctx context.Context, options Options, found schema, to int64) (_ *Upgrade, err error) {
+	lock, err := store.TakeServeLock(filepath.Dir(options.Path))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	done := &Upgrade{From: found.version, To: to}
+	if from, of := found.way(); of == to && checkCopy(ctx, copyName(options, from), from) == nil {
+		done.From, done.Copy = from, copyName(options, from)
+	} else {
+		done.Copy = copyName(options, found.version)
+		if err := copyStore(ctx, options, done.Copy, found.version); err != nil {
+			return nil, err
+		}
+	}
+	if err := migrateSchema(ctx, options, done.From, to); err != nil {
+		return nil, inPart(ctx, options, done, err)
+	}
+	return done, nil
+}
+
+func copyName(options Options, version int64) string {
+	return fmt.Sprintf("%s.schema-%d", options.Path, version)
+}
+
+// inPart says what has become of a store whose upgrade failed: each step of the schema is a transaction of its own.
+func inPart(ctx context.Context, options Options, of *Upgrade, cause error) error {
+	out := &capf.Error{Code: capf.CodeUnavailable, Err: classify(options.Path, cause)}
+	if found, err := inspect(ctx, options); err == nil && found.version == of.From {
+		out.Message = fmt.Sprintf("the store %s was not upgraded: it has schema %d as before", options.Path, of.From)
+		out.Hint = "see that there is room on its disk, then run `capf init` again"
+		return out
+	}
+	out.Message = fmt.Sprintf("the store %s is upgraded in part, between schemas %d and %d: no capf can use it as it is", options.Path, of.From, of.To)
+	out.Hint = fmt.Sprintf("see that there is room on its disk, then `capf init` goes on; or give %s its name, for the older capf", of.Copy)
+	return out
+}
+
+// copyStore writes a consistent copy beside the store, whole or not at all, and on the disk when it returns. A copy of
+// that name is from an earlier upgrade, and what was written since it is not in it: it makes way as `.old`.
+func copyStore(ctx context.Context, options Options, path string, version int64) error {
+	part := path + ".part"
+	err := removeFile(part)
+	if err == nil {
+		err = Snapshot(ctx, options.Path, part)
+	}
+	if err == nil {
+		err = checkCopy(ctx, part, version)
+	}
+	if err == nil {
+		err = syncFile(part)
+	}
+	if err == nil {
+		err = replaceFile(part, path)
+	}
+	if err == nil {
+		return nil
+	}
+	_ = removeFile(part) // what stands in the way of that is in the error, or does not matter
+	return &capf.Error{Code: capf.CodeUnavailable, Message: fmt.Sprintf("the store %s was not upgraded: the copy of it as it is could not be made", options.Path),
+		Hint: "see that its folder has room for twice the store", Err: err}
+}
+
+// checkCopy reads all of the copy: a disk can say that it has written what it has not.
+func checkCopy(ctx context.Context, path string, version int64) error {
+	found, err := CheckFile(ctx, path)
+	if err == nil && found != version {
+		err = fmt.Errorf("the copy has schema %d, not %d", found, version)
+	}
+	return err
+}
+
+// replaceFile puts a file in the place of another one, which stays beside as `.old`, and has the folder written.
+func replaceFile(from, path string) error {
+	if err := os.Rename(path, path+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(from, path); err != nil {
+		return err
+	}
+	return syncFile(filepath.Dir(path))
+}
+
+// syncFile has the content of a file, or the names in a folder, written to the disk: VACUUM INTO leaves that to us.
+func syncFile(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
+
+// wipesSince is the schema since which pages that are given back are overwritten (see dsn). Before, they kept what they
+// held, authentication strings that are void among it, until somebody used them again.
+const wipesSince = 18
+
+// wipeFree overwrites the pages of the file that nobody uses, all in one transaction: it gives them to a table of zeros,
+// which it drops. VACUUM would do it too, and would write the whole store for that, by way of memory or of a file
+// somewhere else. Where it is cut nothing has changed.
+func wipeFree(ctx context.Context, pool *sql.DB) error {
+	tx, err := pool.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := fillFree(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// fillFree has each page that is free take a row that fills it.
+func fillFree(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, `CREATE TABLE wiped (content BLOB NOT NULL)`); err != nil {
+		return err
+	}
+	for {
+		var free, size int64
+		err := tx.QueryRowContext(ctx, `SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size`).Scan(&free, &size)
+		if err != nil {
+			return err
+		}
+		if free == 0 {
+			_, err = tx.ExecContext(ctx, `DROP TABLE wiped`)
+			return err
+		}
+		// SQLite needs 35 bytes of a page that has one row, and some for the columns.
+		_, err = tx.ExecContext(ctx, `INSERT INTO wiped (content) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+			SELECT zeroblob(?2) FROM n`, free, size-64)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// teach gives the connection that brings a schema up to date what SQL cannot tell.
+func teach(pool *sql.DB) error {
+	connection, err := pool.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	return connection.Raw(func(driver any) error {
+		return driver.(*sqlite3.SQLiteConn).RegisterFunc("key_identity", keyIdentity, true)
+	})
+}
+
+// keyIdentity is capf.KeyIdentity of a certificate's key. Where the certificate cannot be read it stays what it was:
+// nobody could show that one here, and no phone sends its key.
+func keyIdentity(der []byte, before string) string {
+	read, err := capf.ReadCertificate(der)
+	if err != nil {
+		return before
+	}
+	return read.KeySHA256
 }

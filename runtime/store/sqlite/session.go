@@ -11,6 +11,8 @@ import (
 	"capf/runtime/store"
 )
 
+// What a session reads, and what it writes before an operation ends.
+
 // superseded tells a session that its operation is not the one to carry out any more.
 func superseded(ref capf.OperationRef) error {
 	return &capf.Error{Code: capf.CodeSuperseded,
@@ -197,4 +199,117 @@ func expire(tx *store.Statements, device string, now time.Time, living string) (
 	_, err = tx.Exec(`UPDATE phones SET auth_string = NULL, result = ?2,
 		result_mark = `+markOfDeadline+`, changes = changes + 1 WHERE device = +?1`, device, store.ResultColumn(ended.Result))
 	return 1, err
+}
+
+// withdrawnDetails say why a session ended that had authenticated by a certificate which was withdrawn meanwhile.
+var withdrawnDetails = map[capf.Result]string{
+	capf.ResultInvalidLSC: "the phone's LSC was revoked, or its trust anchor removed, during the session; the operation stays pending",
+	capf.ResultInvalidMIC: "the trust anchor of the phone's MIC was removed during the session; the operation stays pending",
+}
+
+// addBroken keeps, among the attempts of its phone, a session that did not come to the end of its operation.
+func (s *Store) addBroken(tx *store.Statements, ref capf.OperationRef, result capf.Result) error {
+	broken := capf.Attempt{At: s.now(), Result: result, Detail: "the session ended inside the operation, which stays pending"}
+	operation, completesBy := capf.OperationRecord{}, sql.NullInt64{}
+	_, err := tx.First(store.Into(&broken.Device, &broken.Address, &broken.TLS, &completesBy),
+		`SELECT device, session_address, session_tls, completes_by FROM operations WHERE id = +?1`, ref.ID)
+	if err != nil {
+		return err
+	}
+	if withdrawn := withdrawnDetails[result]; withdrawn != "" {
+		broken.Detail = withdrawn
+	}
+	if operation.CompletesBy = store.Time(completesBy); !operation.IsPending(broken.At) {
+		broken.Detail = "the deadline passed during the session"
+	}
+	return recordAttempt(tx, store.ClipAttempt(broken))
+}
+
+// RecordIdleCall keeps a call in the name of a phone for which nothing was pending, in place of the one
+// before. Of a device that is no phone of ours it keeps nothing.
+func (s *Store) RecordIdleCall(ctx context.Context, call capf.IdleCall) error {
+	clipped := store.ClipAttempt(capf.Attempt{Device: call.Device, Address: call.Address, TLS: call.TLS})
+	return s.writer.Do(ctx, func(tx *store.Statements) error {
+		_, err := tx.Exec(`INSERT INTO idle_calls (device, address, tls, at) SELECT device, ?2, ?3, ?4 FROM phones WHERE device = +?1
+			ON CONFLICT (device) DO UPDATE SET address = excluded.address, tls = excluded.tls, at = excluded.at`,
+			clipped.Device, clipped.Address, clipped.TLS, call.At.Unix())
+		return err
+	})
+}
+
+const selectIdleCall = `SELECT address, tls, at FROM idle_calls WHERE device = +?1`
+
+// LastIdleCall gives the last call in the name of a phone for which nothing was pending; nil where there was
+// none.
+func (s *Store) LastIdleCall(ctx context.Context, device string) (*capf.IdleCall, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	call := capf.IdleCall{Device: device}
+	var at sql.NullInt64
+	found, err := s.reads.First(store.Into(&call.Address, &call.TLS, &at), selectIdleCall, device)
+	if err != nil || !found {
+		return nil, err
+	}
+	call.At = store.Time(at)
+	return &call, nil
+}
+
+// WrongStrings counts the wrong strings that came for an operation under its present string, in all and from
+// an address.
+func (s *Store) WrongStrings(ctx context.Context, device string, ref capf.OperationRef, address string) (capf.WrongStrings, error) {
+	if err := ctx.Err(); err != nil {
+		return capf.WrongStrings{}, err
+	}
+	return countWrong(s.reads, device, ref, address)
+}
+
+func countWrong(statements *store.Statements, device string, ref capf.OperationRef, address string) (wrong capf.WrongStrings, err error) {
+	var last, lastByAddress sql.NullInt64
+	_, err = statements.First(store.Into(&wrong.InAll, &last, &wrong.FromAddress, &lastByAddress),
+		`SELECT coalesce(sum(count), 0), max(last_at), coalesce(sum(iif(address = +?3, count, 0)), 0), max(iif(address = +?3, last_at, NULL))
+		FROM wrong_strings WHERE device = +?1 AND operation = +?2`, device, ref.ID, address)
+	wrong.Last, wrong.LastByAddress = store.Time(last), store.Time(lastByAddress)
+	return wrong, err
+}
+
+// CountWrongString adds one to the wrong strings of an operation and records the attempt. The one that
+// exhausts them ends the operation: failed with the attempt's result, its string void.
+func (s *Store) CountWrongString(ctx context.Context, ref capf.OperationRef, attempt capf.Attempt) (wrong capf.WrongStrings, err error) {
+	attempt = store.ClipAttempt(attempt)
+	err = s.writer.Do(ctx, func(tx *store.Statements) error {
+		if _, err := pendingOperation(tx, ref); capf.HasCode(err, capf.CodeSuperseded) {
+			return recordAttempt(tx, attempt) // another string may stand there by now
+		} else if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`DELETE FROM wrong_strings WHERE device = +?1 AND operation <> ?2`, attempt.Device, ref.ID); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`INSERT INTO wrong_strings (device, operation, address, count, last_at) VALUES (?1, ?2, ?3, 1, ?4)
+			ON CONFLICT DO UPDATE SET count = count + 1, last_at = excluded.last_at`,
+			attempt.Device, ref.ID, attempt.Address, attempt.At.Unix()); err != nil {
+			return err
+		}
+		if wrong, err = countWrong(tx, attempt.Device, ref, attempt.Address); err != nil {
+			return err
+		}
+		if wrong.Exhausted() {
+			if err := exhaust(tx, ref, attempt); err != nil {
+				return err
+			}
+		}
+		return recordAttempt(tx, attempt)
+	})
+	return wrong, err
+}
+
+// exhaust fails the operation.
+func exhaust(tx *store.Statements, ref capf.OperationRef, attempt capf.Attempt) error {
+	ended := capf.OperationRecord{Ref: ref, Ending: capf.EndingFailed, EndedAt: attempt.At, EndedBy: "wrong authentication strings",
+		Result: &attempt.Result, Detail: "too many wrong authentication strings, the last from " + attempt.Address}
+	if err := writeEnded(tx, &ended); err != nil {
+		return err
+	}
+	return updatePhone(tx, attempt.Device, 0, capf.Outcome{Result: attempt.Result, At: attempt.At})
 }

@@ -17,13 +17,17 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
+	"github.com/mattn/go-sqlite3"
 
 	"capf/runtime/capf"
 	"capf/runtime/store"
@@ -157,3 +161,107 @@ func (s *Store) Check(ctx context.Context) error {
 
 // Commits gives the number of transactions that the group commit has made; many writes can share one.
 func (s *Store) Commits() int64 { return s.writer.Commits() }
+
+// access is what a connection may do.
+type access int
+
+const (
+	inspecting access = iota // looks at a file that may be anybody's, and must not change its mode
+	readOnly
+	readWrite
+)
+
+// connector opens connections; database/sql's own way needs a driver that is registered for the whole
+// process, and has no place for a hook.
+type connector struct {
+	driver  *sqlite3.SQLiteDriver
+	dsn     string
+	inPlace func() error // nil: not asked
+}
+
+// Connect opens nothing beside a file that is away: SQLite would make another WAL in its place.
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	if c.inPlace != nil {
+		if err := c.inPlace(); err != nil {
+			return nil, err
+		}
+	}
+	return c.driver.Open(c.dsn)
+}
+
+func (c connector) Driver() driver.Driver { return c.driver }
+
+// connect gives a pool of so many connections, none of them open yet.
+func connect(options Options, access access, most int) *sql.DB {
+	pool := sql.OpenDB(connector{driver: &sqlite3.SQLiteDriver{ConnectHook: prepareConnection}, dsn: dsn(options, access), inPlace: options.inPlace})
+	pool.SetMaxOpenConns(most)
+	pool.SetMaxIdleConns(most)
+	return pool
+}
+
+// prepareConnection sets what the DSN has no word for. Temporary tables hold authentication strings and
+// must not reach a file.
+func prepareConnection(connection *sqlite3.SQLiteConn) error {
+	_, err := connection.Exec("PRAGMA temp_store = MEMORY", []driver.Value{})
+	return err
+}
+
+// dsn never lets SQLite make the file: it has to be there, with the right mode. A string that is void is
+// overwritten in its page, and so is a page that is given back whole (secure_delete; FAST would leave those as they
+// are); the WAL keeps older pages until it begins anew.
+func dsn(options Options, access access) string {
+	values := url.Values{
+		"mode":           {"rw"},
+		"_mutex":         {"no"}, // database/sql never lets two goroutines into a connection
+		"_busy_timeout":  {strconv.FormatInt(options.BusyTimeout.Milliseconds(), 10)},
+		"_foreign_keys":  {"1"},
+		"_synchronous":   {"FULL"},
+		"_secure_delete": {"ON"},
+		"_cache_size":    {"-8000"}, // KiB
+		"_txlock":        {"immediate"},
+	}
+	if access != inspecting {
+		values.Set("_journal_mode", "WAL")
+	}
+	if access < readWrite {
+		values.Set("_query_only", "1")
+		values.Set("_txlock", "deferred")
+	}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: absolute(options.Path), RawQuery: values.Encode()}).String()
+}
+
+// classify turns an error of SQLite into one of the domain. What is one already stays as it is.
+func (s *Store) classify(err error) error { return classify(s.path, err) }
+
+func classify(path string, err error) error {
+	var known *capf.Error
+	var engine sqlite3.Error
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case !errors.As(err, &engine):
+		return &capf.Error{Code: capf.CodeInternal, Message: "store " + path, Err: err}
+	}
+	switch engine.Code {
+	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+		return &capf.Error{Code: capf.CodeBusy, Message: fmt.Sprintf("the store %s is being written by another process", path),
+			Hint: "try again when that has ended", Err: err}
+	case sqlite3.ErrNotADB:
+		return notAStore(path, err)
+	case sqlite3.ErrCorrupt:
+		return &capf.Error{Code: capf.CodeUnavailable, Message: fmt.Sprintf("the store %s is damaged", path),
+			Hint: "keep a copy of it and restore a backup", Err: err}
+	case sqlite3.ErrFull, sqlite3.ErrIoErr, sqlite3.ErrCantOpen, sqlite3.ErrReadonly, sqlite3.ErrPerm, sqlite3.ErrNomem:
+		return fileError(path, err)
+	case sqlite3.ErrConstraint:
+		return &capf.Error{Code: capf.CodeConflict, Message: "store " + path + " refuses what contradicts it", Err: err}
+	}
+	return &capf.Error{Code: capf.CodeInternal, Message: "store " + path, Err: err}
+}
+
+// isUnique reports whether err says that there is such a row already.
+func isUnique(err error) bool {
+	var engine sqlite3.Error
+	return errors.As(err, &engine) &&
+		(engine.ExtendedCode == sqlite3.ErrConstraintUnique || engine.ExtendedCode == sqlite3.ErrConstraintPrimaryKey)
+}

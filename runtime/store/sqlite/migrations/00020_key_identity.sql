@@ -1,7 +1,7 @@
 -- +goose Up
 
 -- `key_sha256` is capf.KeyIdentity from here on: what makes the key, not how it is written. Only a certificate tells that,
--- so that key_identity is of Go (keyidentity.go). The indexes are made again: digests come in no order, and to keep an
+-- so that key_identity is of Go (schema.go). The indexes are made again: digests come in no order, and to keep an
 -- index that has them would take longer than all the rest.
 DROP INDEX certificates_key;
 DROP INDEX anchors_key;
