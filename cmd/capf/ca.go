@@ -12,11 +12,11 @@ import (
 
 	"capf/ctl/distribute"
 	"capf/internal/plain"
-	"capf/runtime/admin"
 	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/daemon"
 	"capf/runtime/store/sqlite"
+	"capf/runtime/web"
 )
 
 // CAPF's own certificates, from the next one to those that are past, and what is revoked of theirs.
@@ -85,7 +85,7 @@ func crlPaths(app *app, current *ca.Authority, past []*ca.Authority) (map[string
 	for _, one := range served {
 		if one.CanSignCRL() == nil {
 			digest := capf.HexSHA256(one.Certificate.Raw)
-			paths[digest] = admin.CRLPath(digest)
+			paths[digest] = web.CRLPath(digest)
 		}
 	}
 	return paths, err
@@ -258,7 +258,7 @@ func (c *caRevokeCommand) Run(app *app) error {
 		for _, one := range revoked {
 			explainRevocation(app, one)
 		}
-		app.say("servers learn of it from the CRL of its issuer: `capf ca crl`, or " + admin.PathCRL + " of the service; for an earlier CAPF certificate " +
+		app.say("servers learn of it from the CRL of its issuer: `capf ca crl`, or " + web.PathCRL + " of the service; for an earlier CAPF certificate " +
 			"`capf ca crl --issuer SERIAL`, or the path that `capf ca list` names")
 		return nil
 	})

@@ -11,13 +11,13 @@ import (
 	"capf/ctl"
 	"capf/ctl/distribute"
 	"capf/internal/plain"
-	"capf/runtime/admin"
 	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/checklist"
 	"capf/runtime/daemon"
 	"capf/runtime/store"
 	"capf/runtime/store/sqlite"
+	"capf/runtime/web"
 )
 
 // The checklist of the guide, and where its facts come from.
@@ -165,7 +165,7 @@ func (g *gathering) service() error {
 	}
 	g.facts.At.Living, g.facts.Service.Running = living, true
 	var sessions []capf.LiveSession
-	if _, err := daemon.Ask(g.app.ctx, g.app.data, admin.PathSessions, &sessions); err != nil {
+	if _, err := daemon.Ask(g.app.ctx, g.app.data, web.PathSessions, &sessions); err != nil {
 		g.facts.Service.Problem = err.Error()
 	}
 	g.facts.Service.Sessions = len(sessions)

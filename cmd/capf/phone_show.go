@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"net/url"
 
-	"capf/runtime/admin"
 	"capf/runtime/capf"
 	"capf/runtime/daemon"
 	"capf/runtime/store/sqlite"
+	"capf/runtime/web"
 )
 
 // printStory prints what the report knows of a phone, then how it stands with it, and its history.
@@ -98,7 +98,7 @@ func askHandshakes(app *app, address string) *capf.HandshakeFailures {
 		return nil
 	}
 	var failures []capf.HandshakeFailures
-	_, err := daemon.Ask(app.ctx, app.data, admin.PathHandshakeFailures+"?address="+url.QueryEscape(address), &failures)
+	_, err := daemon.Ask(app.ctx, app.data, web.PathHandshakeFailures+"?address="+url.QueryEscape(address), &failures)
 	if err != nil {
 		app.say("warning: handshakes that failed are not known: %v", err)
 	}

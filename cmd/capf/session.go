@@ -3,9 +3,9 @@ package main
 import (
 	"time"
 
-	"capf/runtime/admin"
 	"capf/runtime/capf"
 	"capf/runtime/daemon"
+	"capf/runtime/web"
 )
 
 type sessionCommands struct {
@@ -18,7 +18,7 @@ type sessionListCommand struct{}
 // Run lists the sessions, the oldest first. That no service runs is no failure: there are no sessions then.
 func (c *sessionListCommand) Run(app *app) error {
 	var sessions []capf.LiveSession
-	running, err := daemon.Ask(app.ctx, app.data, admin.PathSessions, &sessions)
+	running, err := daemon.Ask(app.ctx, app.data, web.PathSessions, &sessions)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ type sessionFailuresCommand struct{}
 // Run lists them, the newest first.
 func (c *sessionFailuresCommand) Run(app *app) error {
 	var failures []capf.HandshakeFailures
-	running, err := daemon.Ask(app.ctx, app.data, admin.PathHandshakeFailures, &failures)
+	running, err := daemon.Ask(app.ctx, app.data, web.PathHandshakeFailures, &failures)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/hashicorp/go-multierror"
 	"golang.org/x/sync/errgroup"
 
-	"capf/runtime/admin"
 	"capf/runtime/ca"
 	"capf/runtime/capf"
 	"capf/runtime/config"
@@ -26,6 +25,7 @@ import (
 	"capf/runtime/session"
 	"capf/runtime/store"
 	"capf/runtime/store/sqlite"
+	"capf/runtime/web"
 )
 
 // StoreFile is the name of the store in a data directory.
@@ -54,7 +54,7 @@ type Daemon struct {
 	server   *session.Server
 	socket   net.Listener // nil where it could not be made
 	tracer   *tracer
-	metrics  *admin.Metrics
+	metrics  *web.Metrics
 	resetter *reset.Resetter // nil: none is configured
 }
 
@@ -104,7 +104,7 @@ func Open(ctx context.Context, options Options) (daemon *Daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d.metrics = admin.NewMetrics(!split)
+	d.metrics = web.NewMetrics(!split)
 	if d.server, err = d.newServer(); err != nil {
 		return nil, err
 	}
@@ -224,7 +224,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 }
 
 func (d *Daemon) serveAdmin(ctx context.Context) error {
-	return serveUntil(ctx, admin.NewServer(d.adminHandler(), d.options.Log), d.admin, stopWithin)
+	return serveUntil(ctx, web.NewServer(d.adminHandler(), d.options.Log), d.admin, stopWithin)
 }
 
 // serveUntil answers until the context ends, and then for a moment at most until those answers are finished that have
@@ -248,10 +248,10 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener,
 // adminHandler puts together what is answered on the admin address.
 func (d *Daemon) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", admin.Handler(d.store, d.options.Log))
-	served := admin.CRLHandler(newCRLs(d.store, d.identity, d.options.Environment), d.options.Log)
-	mux.Handle("GET "+admin.PathCRL, served)
-	mux.Handle("GET "+admin.PathCRLs, served)
+	mux.Handle("/", web.Handler(d.store, d.options.Log))
+	served := web.CRLHandler(newCRLs(d.store, d.identity, d.options.Environment), d.options.Log)
+	mux.Handle("GET "+web.PathCRL, served)
+	mux.Handle("GET "+web.PathCRLs, served)
 	mux.Handle("GET /metrics", d.metrics.Handler(d.options.Log))
 	return mux
 }

@@ -16,10 +16,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"capf/runtime/admin"
 	"capf/runtime/capf"
 	"capf/runtime/phonefiles"
 	"capf/runtime/store"
+	"capf/runtime/web"
 )
 
 // socketName is the socket in the data directory at which the running service answers the commands of its
@@ -94,7 +94,7 @@ func (d *Daemon) openSocket(ctx context.Context) {
 
 // serveSocket answers there until the context ends.
 func (d *Daemon) serveSocket(ctx context.Context) error {
-	return serveUntil(ctx, admin.NewServer(admin.LiveHandler(d.server, d.options.Log), d.options.Log), d.socket, stopWithin)
+	return serveUntil(ctx, web.NewServer(web.LiveHandler(d.server, d.options.Log), d.options.Log), d.socket, stopWithin)
 }
 
 // Ask asks the service that runs on a data directory and decodes what it answers. Where none runs, running

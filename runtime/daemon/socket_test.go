@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"capf/runtime/admin"
 	"capf/runtime/capf"
 	"capf/runtime/store"
+	"capf/runtime/web"
 )
 
 // fixedLive is a service with one session, at a fixed time.
@@ -37,7 +37,7 @@ func listening(t *testing.T, folder string) net.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: admin.LiveHandler(fixedLive{}, slog.New(slog.DiscardHandler))}
+	server := &http.Server{Handler: web.LiveHandler(fixedLive{}, slog.New(slog.DiscardHandler))}
 	go func() { _ = server.Serve(socket) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return socket
@@ -56,11 +56,11 @@ func TestSocketInFoldersOfAnyLength(t *testing.T) {
 			t.Fatalf("%v, %v", info, err)
 		}
 		var sessions []capf.LiveSession
-		if running, err := Ask(t.Context(), folder, admin.PathSessions, &sessions); !running || err != nil || len(sessions) != 1 || sessions[0] != (fixedLive{}).Sessions()[0] {
+		if running, err := Ask(t.Context(), folder, web.PathSessions, &sessions); !running || err != nil || len(sessions) != 1 || sessions[0] != (fixedLive{}).Sessions()[0] {
 			t.Errorf("%v, %v, %+v", running, err, sessions)
 		}
 		var failures []capf.HandshakeFailures
-		if _, err := Ask(t.Context(), folder, admin.PathHandshakeFailures+"?address=fe80%3A%3A1%25eth0", &failures); err != nil || failures[0].Address != "fe80::1%eth0" {
+		if _, err := Ask(t.Context(), folder, web.PathHandshakeFailures+"?address=fe80%3A%3A1%25eth0", &failures); err != nil || failures[0].Address != "fe80::1%eth0" {
 			t.Errorf("%v, %+v", err, failures)
 		}
 		if err := socket.Close(); err != nil {
@@ -75,10 +75,10 @@ func TestSocketInFoldersOfAnyLength(t *testing.T) {
 func TestAskWithoutService(t *testing.T) {
 	folder := t.TempDir()
 	var sessions []capf.LiveSession
-	if running, err := Ask(t.Context(), filepath.Join(folder, "none"), admin.PathSessions, &sessions); running || err != nil {
+	if running, err := Ask(t.Context(), filepath.Join(folder, "none"), web.PathSessions, &sessions); running || err != nil {
 		t.Errorf("no folder: %v, %v", running, err)
 	}
-	if running, err := Ask(t.Context(), folder, admin.PathSessions, &sessions); running || err != nil {
+	if running, err := Ask(t.Context(), folder, web.PathSessions, &sessions); running || err != nil {
 		t.Errorf("no socket: %v, %v", running, err)
 	}
 	left, err := net.Listen("unix", filepath.Join(folder, socketName))
@@ -89,18 +89,18 @@ func TestAskWithoutService(t *testing.T) {
 	if err := left.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if running, err := Ask(t.Context(), folder, admin.PathSessions, &sessions); running || err != nil {
+	if running, err := Ask(t.Context(), folder, web.PathSessions, &sessions); running || err != nil {
 		t.Errorf("left by a service that was killed: %v, %v", running, err)
 	}
 	lock, err := store.TakeServeLock(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if running, err := Ask(t.Context(), folder, admin.PathSessions, &sessions); !running || !capf.HasCode(err, capf.CodeUnavailable) {
+	if running, err := Ask(t.Context(), folder, web.PathSessions, &sessions); !running || !capf.HasCode(err, capf.CodeUnavailable) {
 		t.Errorf("a service without a socket: %v, %v", running, err)
 	}
 	listening(t, folder) // takes the place of what was left
-	if running, err := Ask(t.Context(), folder, admin.PathSessions, &sessions); !running || err != nil {
+	if running, err := Ask(t.Context(), folder, web.PathSessions, &sessions); !running || err != nil {
 		t.Errorf("after it: %v, %v", running, err)
 	}
 	if err := lock.Release(); err != nil {
@@ -118,7 +118,7 @@ func TestAskNeverWaitsForLong(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	var into json.RawMessage
-	if _, err := Ask(ctx, folder, admin.PathSessions, &into); !capf.HasCode(err, capf.CodeUnavailable) {
+	if _, err := Ask(ctx, folder, web.PathSessions, &into); !capf.HasCode(err, capf.CodeUnavailable) {
 		t.Error(err)
 	}
 	answers := func(status int, body string) error {

@@ -10,17 +10,17 @@ import (
 	"testing"
 	"time"
 
-	"capf/runtime/admin"
 	"capf/runtime/capf"
 	"capf/runtime/session"
 	"capf/runtime/store/sqlite"
+	"capf/runtime/web"
 )
 
 // guardedBy are all the ways in which the service uses its store.
 var guardedBy = []reflect.Type{
 	reflect.TypeFor[session.Phones](), reflect.TypeFor[session.Operations](), reflect.TypeFor[session.Strings](), reflect.TypeFor[session.HeldCalls](),
-	reflect.TypeFor[upkeepStore](), reflect.TypeFor[servedStore](), reflect.TypeFor[driftStore](), reflect.TypeFor[listStore](), reflect.TypeFor[traceStore](), reflect.TypeFor[admin.Inventory](),
-	reflect.TypeFor[admin.Health](), reflect.TypeFor[interface {
+	reflect.TypeFor[upkeepStore](), reflect.TypeFor[servedStore](), reflect.TypeFor[driftStore](), reflect.TypeFor[listStore](), reflect.TypeFor[traceStore](), reflect.TypeFor[web.Inventory](),
+	reflect.TypeFor[web.Health](), reflect.TypeFor[interface {
 		ExpireOperations(ctx context.Context, now time.Time, atMost int) (int, error)
 		RecordActivation(ctx context.Context, inForce *x509.Certificate, note string) (bool, error)
 	}](),

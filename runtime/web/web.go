@@ -1,6 +1,6 @@
-// Package admin answers the address for people and monitors (the state of the service, its metrics, the
+// Package web answers the address for people and monitors (the state of the service, its metrics, the
 // CRL), and the socket at which commands of the same machine ask the running service.
-package admin
+package web
 
 import (
 	"context"
