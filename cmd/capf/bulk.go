@@ -168,7 +168,7 @@ func without(phones []capf.Phone, left []string) []string {
 	return devices
 }
 
-// isOrAre is the verb for so many of a number.
+// isOrAre is the verb that goes with a number of things.
 func isOrAre(number int) string {
 	if number == 1 {
 		return "is"

@@ -77,14 +77,18 @@ func userName(id uint32) string {
 	return "#" + number
 }
 
-// secretWords are what an argument may hold that goes into no error: digits, a PIN, a password.
-var secretWords = regexp.MustCompile(`(^--auth-string=|[?&;]pin-value=|://[^/@:]*:)[^&;@/]+`)
+// What an argument may hold that goes into no error: digits and a PIN, and the password of a URL. A port follows a colon
+// too, but no @ comes behind it.
+var (
+	secretValue    = regexp.MustCompile(`(^--auth-string=|[?&;]pin-value=)[^&;]+`)
+	secretPassword = regexp.MustCompile(`(://[^/@:]*:).+@`)
+)
 
 // withoutSecrets gives arguments with a word in the place of each secret.
 func withoutSecrets(arguments []string) []string {
 	shown := slices.Clone(arguments)
 	for i, one := range shown {
-		shown[i] = secretWords.ReplaceAllString(one, "${1}SECRET")
+		shown[i] = secretPassword.ReplaceAllString(secretValue.ReplaceAllString(one, "${1}SECRET"), "${1}SECRET@")
 		if i > 0 && arguments[i-1] == "--auth-string" {
 			shown[i] = "SECRET"
 		}

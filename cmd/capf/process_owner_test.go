@@ -150,6 +150,7 @@ func TestRootIsToldWithoutSecrets(t *testing.T) {
 		{"phone", "set", "SEP000000000001", "--auth-string", "48151623"},
 		{"phone", "set", "SEP000000000001", "--auth-string=48151623"},
 		{"node", "add", "n", "--role", "tftp", "--address", "192.0.2.1", "--target", "sftp://u:48151623@192.0.2.1/"},
+		{"node", "add", "n", "--role", "tftp", "--address", "192.0.2.1", "--target", "sftp://u:a&/48151623@192.0.2.1/"},
 		{"init", "--pkcs11", "pkcs11:token=t?pin-value=48151623&module-path=/x"},
 	} {
 		command := exec.Command(i.program, words...)
@@ -160,6 +161,10 @@ func TestRootIsToldWithoutSecrets(t *testing.T) {
 		if text := stderr.String(); err == nil || strings.Contains(text, "48151623") || !strings.Contains(text, "sudo -u nobody capf --data "+i.data+" "+words[0]) {
 			t.Errorf("%q: %v, %s", words, err, text)
 		}
+	}
+	// A port is no secret: the command that is named must do what was meant.
+	if _, stderr, _ := i.try("node", "set", "n", "--target", "sftp://192.0.2.1:2222/x"); !strings.Contains(stderr, "sftp://192.0.2.1:2222/x") {
+		t.Errorf("the port is hidden: %s", stderr)
 	}
 }
 
